@@ -1,0 +1,1 @@
+//! Rooms: who is here and what is said.

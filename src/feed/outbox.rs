@@ -1,0 +1,1 @@
+//! What one peer is still owed.

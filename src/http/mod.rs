@@ -1,0 +1,1 @@
+//! The front door: request heads in, responses out.

@@ -1,0 +1,7 @@
+//! hushd: a WebSocket chat server of one thread and one event loop, for many quiet clients.
+
+pub mod chat;
+pub mod feed;
+pub mod http;
+pub mod server;
+pub mod ws;

@@ -1,0 +1,3 @@
+//! The command `hushd`.
+
+fn main() {}
