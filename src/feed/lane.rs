@@ -1,9 +1,247 @@
-//! Ready-to-send bytes, kept once for everybody.
+//! A log of ready-to-send bytes, kept once for everybody who follows it.
+//!
+//! A lane remembers only what somebody may not have taken yet. It is bounded: what no longer fits is
+//! forgotten from the front, and whoever has not read that far has fallen behind.
 
-/// A place in a lane's stream: bytes since the lane began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+use std::collections::VecDeque;
+use std::ops::{Add, Sub};
+
+use super::Record;
+
+/// A place in a lane's stream: how many bytes were ever appended before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(u64);
 
-/// The log of a stream.
+impl Offset {
+    /// Where every lane begins.
+    pub const START: Offset = Offset(0);
+}
+
+impl Add<usize> for Offset {
+    type Output = Offset;
+
+    fn add(self, bytes: usize) -> Offset {
+        Offset(self.0 + bytes as u64)
+    }
+}
+
+impl Sub for Offset {
+    type Output = usize;
+
+    /// Bytes from an earlier place to this one; 0 where that one is not earlier.
+    fn sub(self, earlier: Offset) -> usize {
+        usize::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(usize::MAX)
+    }
+}
+
+/// The reader asked for bytes that the lane has forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FellBehind;
+
+/// A bounded log of records, addressed by [`Offset`].
 #[derive(Debug)]
-pub struct Lane {}
+pub struct Lane {
+    /// Invariant: ends on a record boundary, holds at most `limit` bytes, never reserves more.
+    log: VecDeque<u8>,
+    /// Where `log` begins in the stream.
+    start: Offset,
+    limit: usize,
+}
+
+impl Lane {
+    /// An empty lane that will remember at most `limit` bytes. Owns no heap until the first push.
+    pub fn new(limit: usize) -> Lane {
+        Lane {
+            log: VecDeque::new(),
+            start: Offset::START,
+            limit,
+        }
+    }
+
+    /// The first byte that is still remembered.
+    pub fn start(&self) -> Offset {
+        self.start
+    }
+
+    /// Where the next record will stand: always a record boundary.
+    pub fn end(&self) -> Offset {
+        self.start + self.log.len()
+    }
+
+    /// Bytes that are remembered.
+    pub fn len(&self) -> usize {
+        self.log.len()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.log.is_empty()
+    }
+
+    /// The most bytes this lane remembers.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Bytes of heap that are reserved.
+    pub fn reserved(&self) -> usize {
+        self.log.capacity()
+    }
+
+    /// Appends a record, forgetting as much from the front as it takes to stay within the limit. A
+    /// record that is larger than the limit is forgotten at once.
+    pub fn push(&mut self, record: &impl Record) {
+        let parts = record.parts();
+        let size = parts[0].len() + parts[1].len();
+        self.make_room(size);
+        if size > self.limit {
+            self.start = self.start + size;
+            return;
+        }
+        for part in parts {
+            self.log.extend(part);
+        }
+    }
+
+    /// The bytes from one place to another, in order. The places need not be record boundaries.
+    ///
+    /// # Errors
+    /// [`FellBehind`] where `from` has been forgotten already. A `to` beyond the end stands for the end.
+    pub fn between(&self, from: Offset, to: Offset) -> Result<[&[u8]; 2], FellBehind> {
+        if from < self.start {
+            return Err(FellBehind);
+        }
+        let to = (to - self.start).min(self.log.len());
+        let from = (from - self.start).min(to);
+        let (front, back) = self.log.as_slices();
+        let split = front.len();
+        Ok([
+            &front[from.min(split)..to.min(split)],
+            &back[from.saturating_sub(split)..to.saturating_sub(split)],
+        ])
+    }
+
+    /// Everybody has taken everything before `upto`: forgets it. An emptied lane gives its memory back.
+    pub fn forget(&mut self, upto: Offset) {
+        let taken = (upto - self.start).min(self.log.len());
+        self.start = self.start + taken;
+        if taken == self.log.len() {
+            self.log = VecDeque::new();
+        } else {
+            self.log.drain(..taken);
+        }
+    }
+
+    fn make_room(&mut self, size: usize) {
+        let excess = (self.log.len() + size)
+            .saturating_sub(self.limit)
+            .min(self.log.len());
+        self.log.drain(..excess);
+        self.start = self.start + excess;
+        let needed = self.log.len() + size;
+        if needed > self.log.capacity() && needed <= self.limit {
+            let target = needed.max(2 * self.log.capacity()).min(self.limit);
+            self.log.reserve_exact(target - self.log.len());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    struct Piece<'a>(&'a [u8], &'a [u8]);
+
+    impl Record for Piece<'_> {
+        fn parts(&self) -> [&[u8]; 2] {
+            [self.0, self.1]
+        }
+    }
+
+    fn text(lane: &Lane, from: Offset, to: Offset) -> Result<Vec<u8>, FellBehind> {
+        lane.between(from, to).map(|parts| parts.concat())
+    }
+
+    #[test]
+    fn what_is_pushed_can_be_read_from_any_place() {
+        let mut lane = Lane::new(100);
+        lane.push(&Piece(b"he", b"llo"));
+        lane.push(&Piece(b"", b" there"));
+        assert_eq!(lane.end(), Offset(11));
+        for (from, to, want) in [
+            (0, 11, "hello there"),
+            (1, 4, "ell"),
+            (3, 7, "lo t"),
+            (11, 11, ""),
+            (6, 99, "there"),
+        ] {
+            assert_eq!(
+                text(&lane, Offset(from), Offset(to)).as_deref(),
+                Ok(want.as_bytes()),
+                "{from}..{to}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_oldest_bytes_are_forgotten_first() {
+        let mut lane = Lane::new(8);
+        lane.push(&Piece(b"abc", b"def"));
+        lane.push(&Piece(b"", b"ghij"));
+        assert_eq!(
+            (lane.start(), lane.end(), lane.len()),
+            (Offset(2), Offset(10), 8)
+        );
+        assert_eq!(text(&lane, Offset(1), Offset(10)), Err(FellBehind));
+        assert_eq!(
+            text(&lane, Offset(2), Offset(10)).as_deref(),
+            Ok(&b"cdefghij"[..])
+        );
+    }
+
+    #[test]
+    fn a_record_larger_than_the_limit_leaves_everybody_behind() {
+        let mut lane = Lane::new(4);
+        lane.push(&Piece(b"ab", b"cde"));
+        assert_eq!(
+            (lane.start(), lane.end(), lane.is_empty()),
+            (Offset(5), Offset(5), true)
+        );
+        assert_eq!(text(&lane, Offset(0), Offset(5)), Err(FellBehind));
+    }
+
+    #[test]
+    fn an_emptied_lane_owns_no_heap() {
+        let mut lane = Lane::new(1000);
+        lane.push(&Piece(b"", &[7; 600]));
+        lane.forget(Offset(100));
+        assert!(lane.reserved() >= 500);
+        lane.forget(lane.end());
+        assert_eq!((lane.reserved(), lane.start()), (0, Offset(600)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_lane_is_the_tail_of_all_that_was_pushed(
+            limit in 1usize..200,
+            steps in prop::collection::vec((0usize..60, 0usize..60, prop::option::of(0usize..250)), 1..60),
+        ) {
+            let mut lane = Lane::new(limit);
+            let mut all = Vec::new();
+            for (head, body, forget) in steps {
+                let bytes: Vec<u8> = (all.len()..all.len() + head + body).map(|n| n as u8).collect();
+                lane.push(&Piece(&bytes[..head], &bytes[head..]));
+                all.extend(bytes);
+                if let Some(back) = forget {
+                    lane.forget(Offset(all.len().saturating_sub(back) as u64));
+                }
+                prop_assert_eq!(lane.end(), Offset(all.len() as u64));
+                prop_assert!(lane.len() <= limit && lane.reserved() <= limit);
+                let start = lane.start().0 as usize;
+                prop_assert_eq!(text(&lane, lane.start(), lane.end()), Ok(all[start..].to_vec()));
+            }
+        }
+    }
+}
