@@ -1,1 +1,19 @@
-//! The WebSocket protocol (RFC 6455), without IO.
+//! The WebSocket protocol, server side, without IO: bytes in, events out; messages in, frames out.
+//!
+//! Two rules hold everywhere: whatever a client may not send is refused at the first byte that shows
+//! it, with a named [`Violation`]; and a client that is between two messages costs nothing.
+//! RFC 6455 is the protocol, RFC 7692 its compression.
+
+pub mod close;
+pub mod decoder;
+pub mod frame;
+mod gathered;
+pub mod handshake;
+pub mod mask;
+pub mod utf8;
+pub mod violation;
+
+pub use close::CloseCode;
+pub use decoder::{Decoder, Event, Rules};
+pub use frame::{Frame, Header, OpCode};
+pub use violation::Violation;
