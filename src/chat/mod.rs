@@ -1,1 +1,3 @@
 //! Rooms: who is here and what is said.
+
+pub mod name;
