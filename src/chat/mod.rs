@@ -1,3 +1,5 @@
 //! Rooms: who is here and what is said.
 
 pub mod name;
+pub mod presence;
+pub mod tick;
