@@ -1,0 +1,284 @@
+//! Sessions: what lets a client that lost its connection come back as the same member.
+//!
+//! A token proves who somebody is without anything being kept: it is the member's number and its
+//! connection's key, signed with a secret that only this process knows. So a connected member's session
+//! costs no memory. Only those who left, or came back under another key, are remembered for a while.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use siphasher::sip128::SipHasher24;
+
+use super::name::Name;
+use super::tick::Tick;
+
+/// A member across its connections: the room's epoch and the member's number, which are never used again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Session {
+    /// Of the room: 64 random bits from its creation.
+    pub epoch: u64,
+    /// The member's number in the room.
+    pub number: u32,
+}
+
+/// What a client shows to be let back in: 24 bytes, which it gets and sends in base64url.
+///
+/// Whoever has it can take the member's place, so there is no `Debug`, and none is ever logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token([u8; Token::BYTES]);
+
+impl Token {
+    const BYTES: usize = 4 + 4 + 16;
+
+    /// Reads what a client sent; `None` if it cannot be a token.
+    pub fn parse(text: &str) -> Option<Token> {
+        let mut bytes = [0; Token::BYTES];
+        match URL_SAFE_NO_PAD
+            .decode_slice_unchecked(text.get(..32).filter(|all| *all == text)?, &mut bytes)
+        {
+            Ok(Token::BYTES) => Some(Token(bytes)),
+            Ok(_) | Err(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&URL_SAFE_NO_PAD.encode(self.0))
+    }
+}
+
+/// The member that a token stands for, and the key of the connection that it was given to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The member.
+    pub session: Session,
+    /// Where it was when it got the token.
+    pub key: u32,
+}
+
+/// What is known of a member that is not, or no longer, where its token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// It left.
+    Gone {
+        /// What it was called; `None` is a guest.
+        name: Option<Name>,
+        /// When it left.
+        at: Tick,
+    },
+    /// It came back, and may not yet know the token of its new connection, which has this key.
+    Moved(u32),
+}
+
+/// The secret behind the tokens, and those who left or moved.
+pub struct Sessions {
+    /// SipHash-2-4 with 128 bits of output: a message authentication code for short input.
+    secret: SipHasher24,
+    /// Invariant: at most `limit`, and `by_age` has exactly the same.
+    away: BTreeMap<Session, (Tick, Whereabouts)>,
+    by_age: BTreeSet<(Tick, Session)>,
+    limit: usize,
+    ttl: u32,
+}
+
+impl Sessions {
+    /// Signs with these random bits, and remembers at most `limit` members for `ttl` ticks each.
+    pub fn new(random: u128, limit: usize, ttl: u32) -> Sessions {
+        let secret = SipHasher24::new_with_key(&random.to_le_bytes());
+        Sessions {
+            secret,
+            away: BTreeMap::new(),
+            by_age: BTreeSet::new(),
+            limit,
+            ttl,
+        }
+    }
+
+    /// The token of a member whose connection has this key.
+    pub fn token(&self, Claim { session, key }: Claim) -> Token {
+        let mut signed = [0; 16];
+        signed[..8].copy_from_slice(&session.epoch.to_le_bytes());
+        signed[8..12].copy_from_slice(&session.number.to_le_bytes());
+        signed[12..].copy_from_slice(&key.to_le_bytes());
+        let mut token = [0; Token::BYTES];
+        token[..8].copy_from_slice(&signed[8..]);
+        token[8..].copy_from_slice(&self.secret.hash(&signed).as_bytes());
+        Token(token)
+    }
+
+    /// The member of the room with this epoch that a token stands for; `None` if we did not give it out.
+    pub fn check(&self, token: &Token, epoch: u64) -> Option<Claim> {
+        let [n0, n1, n2, n3, k0, k1, k2, k3, ..] = token.0;
+        let session = Session {
+            epoch,
+            number: u32::from_le_bytes([n0, n1, n2, n3]),
+        };
+        let claim = Claim {
+            session,
+            key: u32::from_le_bytes([k0, k1, k2, k3]),
+        };
+        // All bytes are looked at, so that the time says nothing about how many are right.
+        let difference = self
+            .token(claim)
+            .0
+            .iter()
+            .zip(token.0)
+            .fold(0, |all, (a, b)| all | (a ^ b));
+        (difference == 0).then_some(claim)
+    }
+
+    /// Remembers where a member is from now on, and forgets the longest gone if there are too many.
+    pub fn remember(&mut self, session: Session, whereabouts: Whereabouts, now: Tick) {
+        self.recall(session);
+        self.away.insert(session, (now, whereabouts));
+        self.by_age.insert((now, session));
+        if self.away.len() > self.limit {
+            self.forget_oldest();
+        }
+    }
+
+    /// Where a member is that is not where its token says; it is no longer remembered.
+    pub fn recall(&mut self, session: Session) -> Option<Whereabouts> {
+        let (since, whereabouts) = self.away.remove(&session)?;
+        self.by_age.remove(&(since, session));
+        Some(whereabouts)
+    }
+
+    /// When there is somebody to [forget](Sessions::forget).
+    pub fn due(&self) -> Option<Tick> {
+        self.by_age.first().map(|(since, _)| since.after(self.ttl))
+    }
+
+    /// Forgets those who have been away for too long.
+    pub fn forget(&mut self, now: Tick) {
+        while self.due().is_some_and(|due| due <= now) {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((_, session)) = self.by_age.pop_first() {
+            self.away.remove(&session);
+        }
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the secret.
+        f.debug_struct("Sessions")
+            .field("away", &self.away)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANN: Claim = Claim {
+        session: Session {
+            epoch: 0x5f3c_0a9b_e1d2_7744,
+            number: 7,
+        },
+        key: 300,
+    };
+
+    fn sessions() -> Sessions {
+        Sessions::new(1, 3, 600)
+    }
+
+    #[test]
+    fn a_token_comes_back_as_what_it_was_given_for() {
+        let text = sessions().token(ANN).to_string();
+        assert_eq!(text.len(), 32);
+        assert!(
+            text.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)),
+            "needs no escaping in a URL"
+        );
+        let token = Token::parse(&text).unwrap();
+        assert_eq!(sessions().check(&token, ANN.session.epoch), Some(ANN));
+    }
+
+    #[test]
+    fn a_token_of_another_room_or_process_or_changed_in_any_bit_is_nothing() {
+        let token = sessions().token(ANN);
+        assert_eq!(sessions().check(&token, 1), None, "another room");
+        assert_eq!(
+            Sessions::new(2, 3, 600).check(&token, ANN.session.epoch),
+            None,
+            "another process"
+        );
+        for bit in 0..Token::BYTES * 8 {
+            let mut forged = token.clone();
+            forged.0[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(
+                sessions().check(&forged, ANN.session.epoch),
+                None,
+                "bit {bit}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_token_is_none() {
+        let text = sessions().token(ANN).to_string();
+        for wrong in [
+            "",
+            "x",
+            &text[1..],
+            &format!("{text}="),
+            &format!("{text}A"),
+            &"=".repeat(32),
+            &"\u{e9}".repeat(16),
+        ] {
+            assert!(Token::parse(wrong).is_none(), "{wrong:?}");
+        }
+    }
+
+    fn gone(at: u32) -> Whereabouts {
+        Whereabouts::Gone {
+            name: None,
+            at: Tick(at),
+        }
+    }
+
+    #[test]
+    fn who_left_is_remembered_until_it_returns() {
+        let mut sessions = sessions();
+        sessions.remember(ANN.session, gone(5), Tick(5));
+        assert_eq!(sessions.recall(ANN.session), Some(gone(5)));
+        assert_eq!(sessions.recall(ANN.session), None);
+        sessions.remember(ANN.session, Whereabouts::Moved(8), Tick(6));
+        sessions.remember(ANN.session, gone(9), Tick(9));
+        assert_eq!(
+            sessions.recall(ANN.session),
+            Some(gone(9)),
+            "the latest news"
+        );
+        assert_eq!((sessions.due(), sessions.by_age.len()), (None, 0));
+    }
+
+    #[test]
+    fn only_so_many_are_remembered_for_only_so_long() {
+        let mut sessions = sessions();
+        let session = |number| Session { epoch: 1, number };
+        for number in 0..5 {
+            sessions.remember(session(number), gone(number), Tick(number));
+        }
+        assert_eq!(sessions.recall(session(1)), None, "only three");
+        assert_eq!(sessions.due(), Some(Tick(602)));
+        sessions.forget(Tick(603));
+        let away: Vec<_> = sessions.away.keys().copied().collect();
+        assert_eq!((away, sessions.by_age.len()), (vec![session(4)], 1));
+    }
+
+    #[test]
+    fn the_secret_is_not_shown() {
+        assert_eq!(format!("{:?}", sessions()), "Sessions { away: {}, .. }");
+    }
+}
