@@ -1,7 +1,29 @@
 //! Rooms: who is here and what is said.
+//!
+//! A room is a URL path. What is said in it is encoded once for each [`Encoding`] that somebody there
+//! follows, and appended to that encoding's lane; the members' outboxes are cursors into it. Nothing
+//! here does IO, reads a clock or rolls dice: time and random bits are passed in.
 
+mod encoding;
+mod hand;
 pub mod heard;
 pub mod name;
 pub mod presence;
+mod room;
+mod rooms;
 pub mod session;
 pub mod tick;
+
+pub use encoding::{Encoding, Format};
+pub use hand::{Ends, Hand, Visit};
+pub use room::{Message, Place, Room};
+pub use rooms::{Limits, RoomKey, Rooms, TooManyRooms};
+pub use tick::Tick;
+
+/// A connection as its room knows it: where the event loop keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(pub u32);
+
+/// One member, from its arrival to its end. Never used again, unlike a [`Key`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(pub u64);
