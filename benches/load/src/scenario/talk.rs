@@ -1,0 +1,106 @@
+//! Clients that say something to everybody.
+
+use std::io;
+use std::time::Duration;
+
+use super::{Load, Measured};
+use crate::crowd::Happened;
+use crate::tally::Timed;
+
+const LONG: Duration = Duration::from_millis(100);
+
+/// One of `clients` talks; its next message follows when everybody has heard the last. The unit is
+/// a delivery.
+///
+/// # Errors
+///
+/// Those of the system, and of a server that refuses somebody.
+pub fn broadcast(load: &mut Load, clients: usize, time: Duration) -> io::Result<Measured> {
+    let path = load.path.clone();
+    let talker = load.fill(&path, clients)?[0];
+    load.crowd.tally.timed = Timed::Every;
+    let measured = load.run(
+        time,
+        |tally| tally.deliveries,
+        |crowd, _| {
+            if crowd.tally.deliveries >= crowd.tally.expected {
+                crowd.say(talker, crowd.now());
+            }
+            Ok(LONG)
+        },
+    )?;
+    Ok(Measured {
+        faults: load.faults()?,
+        ..measured
+    })
+}
+
+/// `talkers` of `clients` talk; the next message of each follows when its last one has come back to
+/// itself. The unit is a delivery; what is timed is that way around.
+///
+/// # Errors
+///
+/// Those of the system, and of a server that refuses somebody.
+pub fn many(
+    load: &mut Load,
+    clients: usize,
+    talkers: usize,
+    time: Duration,
+) -> io::Result<Measured> {
+    let path = load.path.clone();
+    let ids = load.fill(&path, clients)?;
+    // Spread over the order in which they came, as a server is likely to keep them.
+    let talking: Vec<_> = (0..talkers)
+        .map(|talker| ids[talker * clients / talkers])
+        .collect();
+    for &id in &talking {
+        load.crowd.say(id, load.crowd.now());
+    }
+    let measured = load.run(
+        time,
+        |tally| tally.deliveries,
+        |crowd, happened| {
+            for what in happened {
+                if let Happened::Heard(id) = *what {
+                    crowd.say(id, crowd.now());
+                }
+            }
+            Ok(LONG)
+        },
+    )?;
+    Ok(Measured {
+        faults: load.faults()?,
+        ..measured
+    })
+}
+
+/// `rate` messages a second, said by all of `clients` in turn at fixed moments, however slow the
+/// server is. The unit is a delivery; each is timed, from the moment at which it was to be said.
+///
+/// # Errors
+///
+/// Those of the system, and of a server that refuses somebody.
+pub fn steady(load: &mut Load, clients: usize, rate: f64, time: Duration) -> io::Result<Measured> {
+    let path = load.path.clone();
+    let ids = load.fill(&path, clients)?;
+    load.crowd.tally.timed = Timed::Every;
+    let (start, mut said) = (load.crowd.now(), 0_u64);
+    let due = |said: u64| start + (said as f64 * 1e9 / rate) as u64;
+    let measured = load.run(
+        time,
+        |tally| tally.deliveries,
+        |crowd, _| {
+            let now = crowd.now();
+            while due(said) <= now {
+                crowd.say(ids[said as usize % ids.len()], due(said));
+                said += 1;
+            }
+            // Waits in whole milliseconds and looks around in the last one.
+            Ok(Duration::from_millis((due(said) - now) / 1_000_000))
+        },
+    )?;
+    Ok(Measured {
+        faults: load.faults()?,
+        ..measured
+    })
+}
