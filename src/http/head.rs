@@ -1,0 +1,193 @@
+//! A request head as it comes in, in any pieces: half a head, until the blank line is there.
+//!
+//! Two rules. Each byte is looked at once, however the head is cut into pieces: the search for its
+//! end goes on where it stopped. And the verdict depends on the bytes alone: what is wrong is
+//! refused at the first byte that makes it so, before anything behind it, so that the same bytes get
+//! the same answer in one piece and one by one.
+
+use crate::ws::handshake::token;
+
+use super::refusal::Refusal;
+use super::request::RequestLine;
+use super::response::Response;
+
+/// How large a request head may be.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLimits {
+    /// Bytes in all, the blank line and an empty line in front included.
+    pub max_head: usize,
+    /// Bytes in one line, the request line too, without its end.
+    pub max_line: usize,
+    /// Header lines, at most [`HeadLimits::MOST_HEADERS`].
+    pub max_headers: usize,
+}
+
+impl HeadLimits {
+    /// More header lines than this are never taken, whatever the limit says.
+    pub const MOST_HEADERS: usize = 64;
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self {
+            max_head: 16 * 1024,
+            max_line: 8 * 1024,
+            max_headers: Self::MOST_HEADERS,
+        }
+    }
+}
+
+/// A whole head, from the request line to the blank line, and what came behind it.
+pub type Whole<'a> = (&'a [u8], &'a mut [u8]);
+
+/// What has come of a request head so far. Owns no heap while nothing has.
+#[derive(Debug, Default)]
+pub struct Head(Option<Box<Half>>);
+
+/// Half a head: the bytes, and how far they have been looked at.
+#[derive(Debug, Default)]
+struct Half {
+    bytes: Vec<u8>,
+    scan: Scan,
+}
+
+impl Head {
+    /// Takes the next bytes of the connection.
+    ///
+    /// `Ok(None)` means that the head is not whole yet: its bytes are kept. Nothing is copied
+    /// where all of the head is in `fresh`.
+    ///
+    /// # Errors
+    ///
+    /// The response to a head that is larger than the limits or can no longer become a request.
+    pub fn take<'a>(
+        &'a mut self,
+        fresh: &'a mut [u8],
+        limits: &HeadLimits,
+    ) -> Result<Option<Whole<'a>>, Response> {
+        let Some(ref mut half) = self.0 else {
+            let mut scan = Scan::default();
+            return match scan.find_end(fresh, limits) {
+                Ok(Some(head)) => {
+                    let (taken, rest) = fresh.split_at_mut(head.end);
+                    Ok(Some((&taken[head.start..], rest)))
+                }
+                Ok(None) if fresh.is_empty() => Ok(None),
+                Ok(None) => {
+                    self.0 = Some(Box::new(Half {
+                        bytes: fresh.to_vec(),
+                        scan,
+                    }));
+                    Ok(None)
+                }
+                Err(refusal) => Err(Response::refusing(refusal, fresh)),
+            };
+        };
+        // With two bytes more than a head may have there is always an answer.
+        let known = half.bytes.len();
+        let room = (limits.max_head + 2).saturating_sub(known);
+        half.bytes.extend(fresh.iter().take(room));
+        match half.scan.find_end(&half.bytes, limits) {
+            Ok(Some(head)) => Ok(Some((
+                &half.bytes[head.start..head.end],
+                &mut fresh[head.end - known..],
+            ))),
+            Ok(None) => Ok(None),
+            Err(refusal) => Err(Response::refusing(refusal, &half.bytes)),
+        }
+    }
+
+    /// Turns away whoever sent this much of a head: with it, or without any.
+    pub fn refuse(&self, refusal: Refusal) -> Response {
+        Response::refusing(refusal, self.0.as_ref().map_or(&[], |half| &half.bytes))
+    }
+
+    /// Bytes of heap that are held.
+    pub fn holds(&self) -> usize {
+        self.0
+            .as_ref()
+            .map_or(0, |half| size_of::<Half>() + half.bytes.capacity())
+    }
+}
+
+/// The search for the end of a head, line by line.
+#[derive(Debug, Default)]
+struct Scan {
+    /// Everything in front of this place has been looked at.
+    seen: usize,
+    /// Where the line begins that is being looked at.
+    line: usize,
+    /// Where the request line begins: behind an empty line, if one came first.
+    start: usize,
+    /// Lines that are whole: the request line, then header lines.
+    lines: usize,
+}
+
+impl Scan {
+    /// Goes on with the search; `bytes` are those of the last time and more.
+    fn find_end(
+        &mut self,
+        bytes: &[u8],
+        limits: &HeadLimits,
+    ) -> Result<Option<std::ops::Range<usize>>, Refusal> {
+        loop {
+            if self.lines == 0
+                && let Some(&first) = bytes.get(self.line)
+            {
+                // The one empty line that may come first (RFC 9112, section 2.2) begins with CR.
+                if first != b'\r' && token(&[first]).is_err() {
+                    return Err(Refusal::NotHttp);
+                }
+            }
+            let unseen = bytes.get(self.seen..).unwrap_or_default();
+            let end = match unseen
+                .iter()
+                .position(|&byte| byte != b'\t' && byte.is_ascii_control())
+            {
+                Some(length) => self.seen + length,
+                None => bytes.len(),
+            };
+            self.check_room(end, limits)?;
+            self.seen = end;
+            match bytes.get(end..).unwrap_or_default() {
+                [] | [b'\r'] => return Ok(None),
+                [b'\r', b'\n', ..] => {}
+                [b'\r', ..] => return Err(Refusal::BareCarriageReturn),
+                [b'\n', ..] => return Err(Refusal::BareLineFeed),
+                [_, ..] => return Err(Refusal::ControlCharacter),
+            }
+            let next = end + 2;
+            if next > limits.max_head {
+                return Err(Refusal::HeadTooLong);
+            }
+            let line = &bytes[self.line..end];
+            (self.seen, self.line) = (next, next);
+            match (self.lines, line) {
+                (0, []) if self.start == 0 => self.start = next,
+                (0, _) => {
+                    RequestLine::parse(line)?;
+                    self.lines = 1;
+                }
+                (_, []) => return Ok(Some(self.start..next)),
+                (headers, _) if headers > limits.max_headers => {
+                    return Err(Refusal::TooManyHeaders);
+                }
+                (_, _) => self.lines += 1,
+            }
+        }
+    }
+
+    /// Refuses a line that reaches to `end` by the limit that it passes first.
+    fn check_room(&self, end: usize, limits: &HeadLimits) -> Result<(), Refusal> {
+        let line_end = self.line + limits.max_line;
+        if end <= line_end.min(limits.max_head) {
+            Ok(())
+        } else if limits.max_head < line_end {
+            Err(Refusal::HeadTooLong)
+        } else if self.lines == 0 {
+            Err(Refusal::RequestLineTooLong)
+        } else {
+            Err(Refusal::HeaderLineTooLong)
+        }
+    }
+}
