@@ -4,6 +4,7 @@
 //! follows, and appended to that encoding's lane; the members' outboxes are cursors into it. Nothing
 //! here does IO, reads a clock or rolls dice: time and random bits are passed in.
 
+pub mod archive;
 mod encoding;
 mod hand;
 pub mod heard;

@@ -1,0 +1,364 @@
+//! What was said in a room, for those who were not there: its latest messages, found by their seq.
+//!
+//! The archive holds message frames as they went over the `chat.v1` lane, so that a replay is a span of
+//! it that each newcomer's outbox reads where it lies. It is bounded in messages, in bytes and in time; what
+//! it has forgotten cannot be resumed from.
+
+use std::collections::VecDeque;
+
+use super::tick::Tick;
+use crate::feed::{Lane, Offset, Record};
+use crate::ws::Frame;
+
+/// How much an archive holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// At most so many messages; 0 holds none.
+    pub messages: usize,
+    /// At most so many bytes of frames.
+    pub bytes: usize,
+    /// No message for longer than so many ticks.
+    pub ttl: u32,
+}
+
+/// The latest messages of a room. Their seqs have no gaps.
+#[derive(Debug)]
+pub struct Archive {
+    log: Lane,
+    /// The messages in `log`, oldest first.
+    index: VecDeque<Entry>,
+    /// The seq that the next message will have.
+    next: u64,
+    bounds: Bounds,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    at: Offset,
+    said: Tick,
+    /// Bytes of the frame that come before its payload.
+    header: u8,
+}
+
+/// Consecutive messages: those from one place in [`Archive::log`] to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Where the first begins.
+    pub from: Offset,
+    /// Where the last ends.
+    pub to: Offset,
+}
+
+impl Archive {
+    /// An empty archive of a room whose next message will have this seq.
+    pub fn new(next: u64, bounds: Bounds) -> Archive {
+        Archive {
+            log: Lane::new(bounds.bytes),
+            index: VecDeque::new(),
+            next,
+            bounds,
+        }
+    }
+
+    /// The frames, one after the other.
+    pub fn log(&self) -> &Lane {
+        &self.log
+    }
+
+    /// Whether no message is held.
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// Bytes of memory that the messages take.
+    pub fn reserved(&self) -> usize {
+        self.log.reserved() + self.index.capacity() * size_of::<Entry>()
+    }
+
+    /// Appends the next message, and forgets as many of the oldest as that takes.
+    pub fn push(&mut self, frame: &Frame<'_>, now: Tick) {
+        self.next += 1;
+        if self.bounds.messages == 0 {
+            return;
+        }
+        if self.index.len() == self.bounds.messages {
+            self.forget_oldest();
+        }
+        while !self.index.is_empty() && self.log.len() + frame.len() > self.bounds.bytes {
+            self.forget_oldest();
+        }
+        if frame.len() <= self.bounds.bytes {
+            let header = frame.parts()[0].len() as u8;
+            self.index.push_back(Entry {
+                at: self.log.end(),
+                said: now,
+                header,
+            });
+            self.log.push(frame);
+        }
+    }
+
+    /// All messages after the one with this seq; `None` if some of them are no longer held, or if there
+    /// never was such a message.
+    pub fn since(&self, seq: u64) -> Option<Span> {
+        let missed = usize::try_from(self.next.checked_sub(1)?.checked_sub(seq)?).ok()?;
+        (missed <= self.index.len()).then(|| self.newest(missed))
+    }
+
+    /// The newest messages, at most so many.
+    pub fn newest(&self, count: usize) -> Span {
+        let first = self.index.len().saturating_sub(count);
+        Span {
+            from: self.start_of(first),
+            to: self.log.end(),
+        }
+    }
+
+    /// Writes what frames say, with commas in between: the messages with the highest seqs below `before`, at
+    /// most `count` and `bytes` of them (but one at least), in the order of their seqs. Returns whether
+    /// older ones are held.
+    pub fn write_before(&self, before: u64, count: usize, bytes: usize, out: &mut Vec<u8>) -> bool {
+        let oldest = self.next.saturating_sub(self.index.len() as u64);
+        let end = before.clamp(oldest, self.next) - oldest;
+        let end = usize::try_from(end).unwrap_or(self.index.len());
+        let mut first = end;
+        while first > 0 && end - first < count {
+            if first < end && self.start_of(end) - self.start_of(first - 1) > bytes {
+                break;
+            }
+            first -= 1;
+        }
+        for (i, entry) in self.index.range(first..end).enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            let payload = entry.at + usize::from(entry.header);
+            // What the index knows, the log holds.
+            if let Ok(parts) = self.log.between(payload, self.start_of(first + i + 1)) {
+                parts
+                    .into_iter()
+                    .for_each(|part| out.extend_from_slice(part));
+            }
+        }
+        first > 0
+    }
+
+    /// When there is something to [expire](Archive::expire).
+    pub fn due(&self) -> Option<Tick> {
+        self.index
+            .front()
+            .map(|oldest| oldest.said.after(self.bounds.ttl))
+    }
+
+    /// Forgets what has been held for too long.
+    pub fn expire(&mut self, now: Tick) {
+        while self.due().is_some_and(|due| due <= now) {
+            self.forget_oldest();
+        }
+    }
+
+    /// Forgets the oldest message. The last one gives all memory back.
+    pub fn forget_oldest(&mut self) {
+        self.index.pop_front();
+        self.log.forget(self.start_of(0));
+        if self.index.is_empty() {
+            self.index = VecDeque::new();
+        }
+    }
+
+    /// Where a message begins, by its place in the index; behind the last is the end.
+    fn start_of(&self, place: usize) -> Offset {
+        self.index
+            .get(place)
+            .map_or(self.log.end(), |entry| entry.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds {
+        messages: 4,
+        bytes: 400,
+        ttl: 100,
+    };
+
+    fn archive(bounds: Bounds, messages: u64) -> Archive {
+        let mut archive = Archive::new(1, bounds);
+        for seq in 1..=messages {
+            archive.push(&Frame::text(&format!("message {seq}")), Tick(seq as u32));
+        }
+        archive
+    }
+
+    fn read(archive: &Archive, span: Span) -> Vec<u8> {
+        archive.log().between(span.from, span.to).unwrap().concat()
+    }
+
+    fn frames(seqs: impl Iterator<Item = u64>) -> Vec<u8> {
+        seqs.flat_map(|seq| Frame::text(&format!("message {seq}")).to_vec())
+            .collect()
+    }
+
+    fn before(archive: &Archive, before: u64, count: usize, bytes: usize) -> (String, bool) {
+        let mut out = Vec::new();
+        let more = archive.write_before(before, count, bytes, &mut out);
+        (String::from_utf8(out).unwrap(), more)
+    }
+
+    #[test]
+    fn who_missed_some_gets_those_if_they_are_all_held() {
+        let archive = archive(BOUNDS, 7);
+        for (since, want) in [(7, 8..8), (6, 7..8), (3, 4..8)] {
+            assert_eq!(
+                read(&archive, archive.since(since).unwrap()),
+                frames(want),
+                "since {since}"
+            );
+        }
+        for lost in [0, 2, 8, u64::MAX] {
+            assert_eq!(archive.since(lost), None, "since {lost}");
+        }
+    }
+
+    #[test]
+    fn a_newcomer_gets_the_newest() {
+        let archive = archive(BOUNDS, 7);
+        for (count, want) in [(0, 8..8), (1, 7..8), (3, 5..8), (4, 4..8), (50, 4..8)] {
+            assert_eq!(
+                read(&archive, archive.newest(count)),
+                frames(want),
+                "newest {count}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_archive_can_be_resumed_from_its_end_only() {
+        for bounds in [
+            BOUNDS,
+            Bounds {
+                messages: 0,
+                ..BOUNDS
+            },
+        ] {
+            let empty = Archive::new(1, bounds);
+            assert!(empty.since(0).is_some_and(|span| span.from == span.to));
+            assert_eq!(empty.since(1), None);
+        }
+        let off = archive(
+            Bounds {
+                messages: 0,
+                ..BOUNDS
+            },
+            5,
+        );
+        assert!(off.is_empty() && off.reserved() == 0);
+        assert!(off.since(5).is_some() && off.since(4).is_none());
+    }
+
+    #[test]
+    fn older_messages_come_in_pages() {
+        let archive = archive(
+            Bounds {
+                messages: 10,
+                ..BOUNDS
+            },
+            5,
+        );
+        for (seq, count, bytes, want, more) in [
+            (u64::MAX, 2, 400, "message 4,message 5", true),
+            (6, 2, 400, "message 4,message 5", true),
+            (4, 2, 400, "message 2,message 3", true),
+            (3, 2, 400, "message 1,message 2", false),
+            (3, 50, 400, "message 1,message 2", false),
+            (1, 50, 400, "", false),
+            (0, 50, 400, "", false),
+            (4, 0, 400, "", true),
+            (4, 50, 22, "message 2,message 3", true),
+            (4, 50, 1, "message 3", true),
+        ] {
+            assert_eq!(
+                before(&archive, seq, count, bytes),
+                (want.to_owned(), more),
+                "before {seq}, {count}, {bytes}"
+            );
+        }
+        let late = super::tests::archive(BOUNDS, 100);
+        assert_eq!(before(&late, 98, 50, 400), ("message 97".to_owned(), false));
+        assert_eq!(before(&late, 50, 50, 400), (String::new(), false));
+    }
+
+    #[test]
+    fn payloads_of_every_length_form_come_whole() {
+        let mut archive = Archive::new(
+            1,
+            Bounds {
+                messages: 10,
+                bytes: 1 << 20,
+                ttl: 1,
+            },
+        );
+        let texts: Vec<String> = [0, 125, 126, 65_535, 65_536]
+            .map(|length| "x".repeat(length))
+            .into();
+        texts
+            .iter()
+            .for_each(|text| archive.push(&Frame::text(text), Tick(0)));
+        assert_eq!(before(&archive, 9, 9, 1 << 20), (texts.join(","), false));
+    }
+
+    #[test]
+    fn what_is_too_old_or_too_large_is_forgotten() {
+        let mut archive = archive(BOUNDS, 4);
+        assert_eq!(archive.due(), Some(Tick(101)));
+        archive.expire(Tick(102));
+        assert_eq!((archive.since(1), archive.since(2).is_some()), (None, true));
+        archive.expire(Tick(104));
+        assert_eq!((archive.due(), archive.reserved()), (None, 0));
+
+        archive.push(&Frame::text("small"), Tick(200));
+        archive.push(&Frame::text(&"x".repeat(397)), Tick(200));
+        assert!(
+            archive.is_empty(),
+            "no message may be missing between two others"
+        );
+        assert!(archive.since(6).is_some());
+        assert_eq!(archive.since(5), None);
+    }
+
+    proptest! {
+        #[test]
+        fn it_holds_the_latest_messages_whatever_comes(
+            messages in 1usize..6,
+            bytes in 20usize..200,
+            said in prop::collection::vec((0usize..150, 0u32..30), 1..60),
+        ) {
+            let mut archive = Archive::new(1, Bounds { messages, bytes, ttl: 100 });
+            let (mut all, mut now) = (Vec::new(), Tick(0));
+            for (length, ticks) in said {
+                now = now.after(ticks);
+                archive.expire(now);
+                let text = "x".repeat(length);
+                archive.push(&Frame::text(&text), now);
+                all.push((Frame::text(&text).to_vec(), now));
+                // The model: the longest run of the latest that fits every bound.
+                let fits = |held: &[(Vec<u8>, Tick)]| {
+                    held.len() <= messages
+                        && held.iter().map(|(frame, _)| frame.len()).sum::<usize>() <= bytes
+                        && held.iter().all(|(_, said)| now.since(*said) < 100)
+                };
+                let held = (0..=all.len()).map(|first| &all[first..]).find(|held| fits(held)).unwrap();
+                for count in 0..=all.len() {
+                    let seq = (all.len() - count) as u64;
+                    let latest = all[all.len() - count..].iter().flat_map(|(frame, _)| frame).copied().collect();
+                    let span = archive.since(seq).map(|span| read(&archive, span));
+                    prop_assert_eq!(span, (count <= held.len()).then_some(latest));
+                }
+            }
+        }
+    }
+}
