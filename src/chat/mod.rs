@@ -14,6 +14,7 @@ mod room;
 mod rooms;
 pub mod session;
 pub mod tick;
+pub mod v1;
 
 pub use encoding::{Encoding, Format};
 pub use hand::{Ends, Hand, Visit};

@@ -1,0 +1,506 @@
+//! What clients ask.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::chat::name::BadName;
+
+/// What a client asks. Strings are borrowed from its message unless they hold escapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request<'a> {
+    /// Say this to the room.
+    Message {
+        /// What to say.
+        text: Cow<'a, str>,
+        /// By which the client knows the message when it comes back: 1 to [`Request::MAX_ID`] bytes.
+        id: Option<Cow<'a, str>>,
+    },
+    /// Call me this from now on.
+    Name(Cow<'a, str>),
+    /// Who is here?
+    Who,
+    /// What was said earlier?
+    History {
+        /// Only messages with lower seqs; all if `None`.
+        before: Option<u64>,
+        /// At most so many messages.
+        limit: usize,
+    },
+    /// Are you there?
+    Ping,
+}
+
+/// Why the server does not do what a client asks. A closed set: clients may rely on there being no others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// Not a JSON object, or a field is missing or of the wrong kind.
+    BadRequest,
+    /// No `type` that this server knows.
+    UnknownType,
+    /// A binary message.
+    Unsupported,
+    /// A name that nobody can have.
+    BadName,
+    /// The answer to an earlier question of the same kind is still on its way.
+    Busy,
+}
+
+impl ErrorCode {
+    /// Whether the same request may succeed a little later.
+    pub fn may_retry(self) -> bool {
+        match self {
+            ErrorCode::Busy => true,
+            ErrorCode::BadRequest
+            | ErrorCode::UnknownType
+            | ErrorCode::Unsupported
+            | ErrorCode::BadName => false,
+        }
+    }
+}
+
+/// A request that the server does not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused<'a> {
+    /// For programs.
+    pub code: ErrorCode,
+    /// For people.
+    pub message: Cow<'static, str>,
+    /// The id in the request, if that could be read.
+    pub id: Option<Cow<'a, str>>,
+}
+
+impl Refused<'_> {
+    /// A binary message: nothing in `chat.v1` is binary.
+    pub const BINARY: Refused<'static> =
+        Refused::new(ErrorCode::Unsupported, "chat.v1 is spoken in text messages");
+
+    /// A second question before the first is answered.
+    pub const BUSY: Refused<'static> =
+        Refused::new(ErrorCode::Busy, "an earlier answer is still on its way");
+
+    const fn new(code: ErrorCode, message: &'static str) -> Refused<'static> {
+        Refused {
+            code,
+            message: Cow::Borrowed(message),
+            id: None,
+        }
+    }
+}
+
+impl From<BadName> for Refused<'_> {
+    fn from(bad: BadName) -> Self {
+        Refused {
+            code: ErrorCode::BadName,
+            message: bad.to_string().into(),
+            id: None,
+        }
+    }
+}
+
+impl<'a> Request<'a> {
+    /// The longest id of a message, in bytes.
+    pub const MAX_ID: usize = 64;
+
+    /// How many messages a history answer has at most, if the client does not say.
+    pub const USUAL_LIMIT: u64 = 50;
+
+    /// The most that a client can ask for in one history answer.
+    pub const MAX_LIMIT: u64 = 500;
+
+    /// Reads one message of a client.
+    ///
+    /// # Errors
+    /// [`Refused`] says what to answer. The connection goes on in any case.
+    pub fn parse(text: &'a str) -> Result<Request<'a>, Refused<'a>> {
+        // serde would take an array for the fields in their order.
+        let is_object = text.trim_start().starts_with('{');
+        let Some(fields) = serde_json::from_str::<Fields<'a>>(text)
+            .ok()
+            .filter(|_| is_object)
+        else {
+            return Err(Refused::new(
+                ErrorCode::BadRequest,
+                "a message is one JSON object",
+            ));
+        };
+        let id = match &fields.id {
+            Some(Field::Text(id)) => {
+                Some(id.clone()).filter(|id| (1..=Request::MAX_ID).contains(&id.len()))
+            }
+            Some(Field::Number(_) | Field::Other) | None => None,
+        };
+        fields
+            .request()
+            .map_err(|refused| Refused { id, ..refused })
+    }
+}
+
+/// All fields that any request has. What the one at hand does not know is ignored.
+#[derive(serde::Deserialize)]
+struct Fields<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Option<Field<'a>>,
+    #[serde(borrow)]
+    text: Option<Field<'a>>,
+    #[serde(borrow)]
+    id: Option<Field<'a>>,
+    #[serde(borrow)]
+    name: Option<Field<'a>>,
+    before: Option<Field<'a>>,
+    limit: Option<Field<'a>>,
+}
+
+impl<'a> Fields<'a> {
+    fn request(self) -> Result<Request<'a>, Refused<'a>> {
+        match &*required("type", self.kind)? {
+            "message" => {
+                let id = text("id", self.id)?;
+                if id
+                    .as_ref()
+                    .is_some_and(|id| !(1..=Request::MAX_ID).contains(&id.len()))
+                {
+                    return Err(bad("id", "has 1 to 64 bytes"));
+                }
+                Ok(Request::Message {
+                    text: required("text", self.text)?,
+                    id,
+                })
+            }
+            "name" => Ok(Request::Name(required("name", self.name)?)),
+            "who" => Ok(Request::Who),
+            "history" => {
+                let limit = number("limit", self.limit)?.unwrap_or(Request::USUAL_LIMIT);
+                let before = number("before", self.before)?;
+                Ok(Request::History {
+                    before,
+                    limit: limit.clamp(1, Request::MAX_LIMIT) as usize,
+                })
+            }
+            "ping" => Ok(Request::Ping),
+            _ => Err(Refused::new(
+                ErrorCode::UnknownType,
+                "this type is not known here",
+            )),
+        }
+    }
+}
+
+fn required<'a>(name: &str, field: Option<Field<'a>>) -> Result<Cow<'a, str>, Refused<'a>> {
+    text(name, field)?.ok_or_else(|| bad(name, "is missing"))
+}
+
+fn text<'a>(name: &str, field: Option<Field<'a>>) -> Result<Option<Cow<'a, str>>, Refused<'a>> {
+    match field {
+        Some(Field::Text(text)) => Ok(Some(text)),
+        Some(Field::Number(_) | Field::Other) => Err(bad(name, "is not a string")),
+        None => Ok(None),
+    }
+}
+
+fn number<'a>(name: &str, field: Option<Field<'a>>) -> Result<Option<u64>, Refused<'a>> {
+    match field {
+        Some(Field::Number(number)) => Ok(Some(number)),
+        Some(Field::Text(_) | Field::Other) => Err(bad(name, "is not a whole number")),
+        None => Ok(None),
+    }
+}
+
+fn bad<'a>(name: &str, what: &str) -> Refused<'a> {
+    Refused {
+        code: ErrorCode::BadRequest,
+        message: format!("{name} {what}").into(),
+        id: None,
+    }
+}
+
+/// The value of a field, as far as any field needs it. (`null` is a field that is not there.)
+#[derive(Debug)]
+enum Field<'a> {
+    Text(Cow<'a, str>),
+    Number(u64),
+    Other,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Field<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Field<'a>, D::Error> {
+        struct AnyValue;
+        impl<'de> Visitor<'de> for AnyValue {
+            type Value = Field<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any value")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Field<'de>, E> {
+                Ok(Field::Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Field<'de>, E> {
+                Ok(Field::Text(Cow::Owned(text.to_owned())))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Field<'de>, E> {
+                Ok(Field::Number(number))
+            }
+            fn visit_i64<E>(self, _: i64) -> Result<Field<'de>, E> {
+                Ok(Field::Other)
+            }
+            fn visit_f64<E>(self, _: f64) -> Result<Field<'de>, E> {
+                Ok(Field::Other)
+            }
+            fn visit_bool<E>(self, _: bool) -> Result<Field<'de>, E> {
+                Ok(Field::Other)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Field<'de>, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Field::Other)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Field<'de>, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Field::Other)
+            }
+        }
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(text: &'static str, id: Option<&'static str>) -> Request<'static> {
+        Request::Message {
+            text: text.into(),
+            id: id.map(Cow::Borrowed),
+        }
+    }
+
+    #[test]
+    fn requests_are_read_and_unknown_fields_ignored() {
+        let long_id = format!(
+            r#"{{"type":"message","text":"","id":"{}"}}"#,
+            "i".repeat(64)
+        );
+        let Ok(Request::Message { id: Some(id), .. }) = Request::parse(&long_id) else {
+            panic!()
+        };
+        assert_eq!(id.len(), 64);
+        for (json, want) in [
+            (
+                r#"{"type":"message","text":"hi","id":"c-7"}"#,
+                message("hi", Some("c-7")),
+            ),
+            (
+                r#" { "text" : "hi" , "type" : "message" } "#,
+                message("hi", None),
+            ),
+            (
+                r#"{"type":"message","text":"","id":null}"#,
+                message("", None),
+            ),
+            (
+                r#"{"type":"message","text":"a\n\"\u00e9\ud83d\ude00\u0000"}"#,
+                message("a\n\"\u{e9}\u{1f600}\0", None),
+            ),
+            (
+                r#"{"type":"message","text":"hi","before":"x","limit":-1,"name":[[{}]]}"#,
+                message("hi", None),
+            ),
+            (
+                r#"{"type":"message","text":"hi","a":{"b":[1,{"c":null}]},"type ":1}"#,
+                message("hi", None),
+            ),
+            (
+                r#"{"type":"name","name":"anna"}"#,
+                Request::Name("anna".into()),
+            ),
+            (r#"{"type":"who","text":7}"#, Request::Who),
+            (r#"{"type":"pi\u006eg"}"#, Request::Ping),
+            (
+                r#"{"type":"history"}"#,
+                Request::History {
+                    before: None,
+                    limit: 50,
+                },
+            ),
+            (
+                r#"{"type":"history","before":40,"limit":10}"#,
+                Request::History {
+                    before: Some(40),
+                    limit: 10,
+                },
+            ),
+            (
+                r#"{"type":"history","before":0,"limit":0}"#,
+                Request::History {
+                    before: Some(0),
+                    limit: 1,
+                },
+            ),
+            (
+                r#"{"type":"history","limit":18446744073709551615}"#,
+                Request::History {
+                    before: None,
+                    limit: 500,
+                },
+            ),
+        ] {
+            assert_eq!(Request::parse(json), Ok(want), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_text_without_escapes_is_not_copied() {
+        let Ok(Request::Message { text, id }) =
+            Request::parse(r#"{"type":"message","text":"hi","id":"7"}"#)
+        else {
+            panic!()
+        };
+        assert!(matches!(
+            (text, id),
+            (Cow::Borrowed(_), Some(Cow::Borrowed(_)))
+        ));
+    }
+
+    #[test]
+    fn what_cannot_be_done_is_refused_with_its_reason() {
+        use ErrorCode::{BadRequest, UnknownType};
+        let long_id = format!(
+            r#"{{"type":"message","text":"","id":"{}"}}"#,
+            "i".repeat(65)
+        );
+        for (json, code, message, id) in [
+            ("", BadRequest, "a message is one JSON object", None),
+            ("hi", BadRequest, "a message is one JSON object", None),
+            ("null", BadRequest, "a message is one JSON object", None),
+            (
+                r#""ping""#,
+                BadRequest,
+                "a message is one JSON object",
+                None,
+            ),
+            (
+                r#"["ping"]"#,
+                BadRequest,
+                "a message is one JSON object",
+                None,
+            ),
+            (
+                r#"["message","hi","c-7","","",""]"#,
+                BadRequest,
+                "a message is one JSON object",
+                None,
+            ),
+            (
+                r#"{"type":"ping"} {}"#,
+                BadRequest,
+                "a message is one JSON object",
+                None,
+            ),
+            (
+                r#"{"type":"ping""#,
+                BadRequest,
+                "a message is one JSON object",
+                None,
+            ),
+            (
+                r#"{"type":"ping","type":"who"}"#,
+                BadRequest,
+                "a message is one JSON object",
+                None,
+            ),
+            (
+                r#"{"type":"message","text":"\ud800"}"#,
+                BadRequest,
+                "a message is one JSON object",
+                None,
+            ),
+            ("{}", BadRequest, "type is missing", None),
+            (
+                r#"{"id":"c-7","type":7}"#,
+                BadRequest,
+                "type is not a string",
+                Some("c-7"),
+            ),
+            (
+                r#"{"type":"message","id":"c-7"}"#,
+                BadRequest,
+                "text is missing",
+                Some("c-7"),
+            ),
+            (
+                r#"{"type":"message","text":["hi"]}"#,
+                BadRequest,
+                "text is not a string",
+                None,
+            ),
+            (
+                r#"{"type":"message","text":"hi","id":7}"#,
+                BadRequest,
+                "id is not a string",
+                None,
+            ),
+            (
+                r#"{"type":"message","text":"hi","id":""}"#,
+                BadRequest,
+                "id has 1 to 64 bytes",
+                None,
+            ),
+            (&long_id, BadRequest, "id has 1 to 64 bytes", None),
+            (r#"{"type":"name"}"#, BadRequest, "name is missing", None),
+            (
+                r#"{"type":"history","before":-1}"#,
+                BadRequest,
+                "before is not a whole number",
+                None,
+            ),
+            (
+                r#"{"type":"history","limit":1.5}"#,
+                BadRequest,
+                "limit is not a whole number",
+                None,
+            ),
+            (
+                r#"{"type":"history","limit":"9"}"#,
+                BadRequest,
+                "limit is not a whole number",
+                None,
+            ),
+            (
+                r#"{"type":"welcome","id":"x"}"#,
+                UnknownType,
+                "this type is not known here",
+                Some("x"),
+            ),
+        ] {
+            let want = Refused {
+                code,
+                message: message.into(),
+                id: id.map(Cow::Borrowed),
+            };
+            assert_eq!(Request::parse(json), Err(want), "{json}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_neither_a_crash_nor_slow() {
+        for open in ["[", r#"{"a":"#] {
+            let deep = open.repeat(60_000);
+            assert!(Request::parse(&deep).is_err());
+            assert!(Request::parse(&format!(r#"{{"x":{deep}"#)).is_err());
+            assert!(Request::parse(&format!(r#"{{"text":{deep}"#)).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_is_answered_and_what_serde_wrote_is_read(noise in ".*", text in ".*", id in ".{1,16}") {
+            let _ = Request::parse(&noise);
+            let json = serde_json::json!({ "type": "message", "text": text, "id": id }).to_string();
+            prop_assert_eq!(Request::parse(&json), Ok(Request::Message { text: text.into(), id: Some(id.into()) }));
+        }
+    }
+}
