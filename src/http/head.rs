@@ -85,8 +85,8 @@ impl Head {
         };
         // With two bytes more than a head may have there is always an answer.
         let known = half.bytes.len();
-        let room = (limits.max_head + 2).saturating_sub(known);
-        half.bytes.extend(fresh.iter().take(room));
+        let room = (limits.max_head + 2).saturating_sub(known).min(fresh.len());
+        half.bytes.extend_from_slice(&fresh[..room]);
         match half.scan.find_end(&half.bytes, limits) {
             Ok(Some(head)) => Ok(Some((
                 &half.bytes[head.start..head.end],
@@ -140,13 +140,7 @@ impl Scan {
                 }
             }
             let unseen = bytes.get(self.seen..).unwrap_or_default();
-            let end = match unseen
-                .iter()
-                .position(|&byte| byte != b'\t' && byte.is_ascii_control())
-            {
-                Some(length) => self.seen + length,
-                None => bytes.len(),
-            };
+            let end = self.seen + printable(unseen);
             self.check_room(end, limits)?;
             self.seen = end;
             match bytes.get(end..).unwrap_or_default() {
@@ -188,6 +182,66 @@ impl Scan {
             Err(Refusal::RequestLineTooLong)
         } else {
             Err(Refusal::HeaderLineTooLong)
+        }
+    }
+}
+
+/// How many bytes come before the first control character other than a tab.
+fn printable(bytes: &[u8]) -> usize {
+    let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    // Without an early end the compiler looks at all bytes of a block at once.
+    let is_clean =
+        |block: &&[u8; 16]| !block.iter().fold(false, |any, byte| any | is_control(byte));
+    let clean = bytes.as_chunks().0.iter().take_while(is_clean).count() * 16;
+    let rest = bytes.get(clean..).unwrap_or_default();
+    clean + rest.iter().position(is_control).unwrap_or(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_byte_is_looked_at_twice() {
+        let line = format!("A: {}\r\n", "b".repeat(100));
+        let bytes = format!("GET / HTTP/1.1\r\n{}", line.repeat(50)).into_bytes();
+        let mut head = Head::default();
+        for byte in bytes {
+            assert_eq!(
+                head.take(&mut [byte], &HeadLimits::default()).ok(),
+                Some(None)
+            );
+            let half = head.0.as_ref().unwrap();
+            // But for a carriage return, which waits for its line feed.
+            let waits = usize::from(byte == b'\r');
+            assert_eq!(half.scan.seen + waits, half.bytes.len());
+        }
+    }
+
+    #[test]
+    fn a_whole_head_is_not_copied() {
+        let mut bytes = *b"\r\nGET / HTTP/1.1\r\n\r\nrest";
+        let place = bytes.as_ptr() as usize;
+        let mut head = Head::default();
+        let Ok(Some((whole, rest))) = head.take(&mut bytes, &HeadLimits::default()) else {
+            panic!()
+        };
+        assert_eq!((whole.as_ptr() as usize, whole.len()), (place + 2, 18));
+        assert_eq!((rest.as_ptr() as usize, &*rest), (place + 20, &b"rest"[..]));
+        assert_eq!(head.holds(), 0);
+        assert!(size_of::<Head>() <= size_of::<usize>());
+    }
+
+    #[test]
+    fn control_characters_are_found_at_every_place() {
+        for length in 0..70 {
+            assert_eq!(printable(&vec![b'\t'; length]), length);
+            for (at, control) in (0..length).zip([0, b'\r', b'\n', 0x1f, 0x7f].into_iter().cycle())
+            {
+                let mut bytes = vec![b'a'; length];
+                bytes[at] = control;
+                assert_eq!(printable(&bytes), at, "{control} among {length}");
+            }
         }
     }
 }

@@ -127,6 +127,8 @@ pub enum Refusal {
     UnknownMethod,
     /// As many are connected as the server can or may hold.
     Full,
+    /// As many are connected from one address as may be.
+    TooManyFromAddress,
     /// There are as many rooms as the server may hold.
     TooManyRooms,
     /// The server is about to end.
@@ -170,7 +172,9 @@ impl Refusal {
                 Status::RequestHeaderFieldsTooLarge
             }
             Self::UnknownMethod | Self::UnknownTransferCoding => Status::NotImplemented,
-            Self::Full | Self::TooManyRooms | Self::ShuttingDown => Status::ServiceUnavailable,
+            Self::Full | Self::TooManyFromAddress | Self::TooManyRooms | Self::ShuttingDown => {
+                Status::ServiceUnavailable
+            }
             Self::UnknownHttpVersion => Status::HttpVersionNotSupported,
         }
     }
@@ -215,6 +219,7 @@ impl Refusal {
             Self::HeadTooLong => "the head is too long",
             Self::UnknownMethod => "an unknown method",
             Self::Full => "the server is full",
+            Self::TooManyFromAddress => "too many connections from this address",
             Self::TooManyRooms => "there are too many rooms",
             Self::ShuttingDown => "the server is shutting down",
             Self::UnknownHttpVersion => "this version of HTTP is not spoken here",

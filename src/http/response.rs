@@ -6,6 +6,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::page::Page;
 use super::refusal::{Refusal, Status};
 
+/// The last second that a date can name: its year has four digits.
+const LAST_SECOND: u64 = 253_402_300_799;
+
 /// What a request is answered with if not with an upgrade. The connection ends with it.
 #[derive(Clone, Debug)]
 pub struct Response {
@@ -31,9 +34,15 @@ impl Response {
     /// Turns away the request that begins with `head`, as far as that has come: the method decides
     /// whether there is a body.
     pub(super) fn refusing(refusal: Refusal, head: &[u8]) -> Self {
+        let line = head
+            .strip_prefix(
+                b"
+",
+            )
+            .unwrap_or(head);
         Self {
             content: Content::Refusal(refusal),
-            to_head: head.starts_with(b"HEAD "),
+            to_head: line.starts_with(b"HEAD "),
         }
     }
 
@@ -54,10 +63,12 @@ impl Response {
     }
 
     /// Appends the response to `out`, but for what is given back, which is to follow it and is
-    /// never copied: the page. The date is in seconds since 1970.
+    /// never copied: the page. The date is in seconds since 1970 and
+    /// comes from the caller's clock.
     pub fn write(&self, unix_seconds: u64, out: &mut Vec<u8>) -> &'static [u8] {
         let status = self.status();
-        let date = httpdate::HttpDate::from(UNIX_EPOCH + Duration::from_secs(unix_seconds));
+        let date = UNIX_EPOCH + Duration::from_secs(unix_seconds.min(LAST_SECOND));
+        let date = httpdate::HttpDate::from(date);
         let mut head = format!(
             "HTTP/1.1 {} {}\r\nDate: {date}\r\nX-Content-Type-Options: nosniff\r\n",
             status.code(),
@@ -100,5 +111,24 @@ impl Response {
 impl From<Refusal> for Response {
     fn from(refusal: Refusal) -> Self {
         Self::refusing(refusal, b"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_is_no_reason_to_fall_over() {
+        for (seconds, date) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (LAST_SECOND, "Fri, 31 Dec 9999 23:59:59 GMT"),
+            (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ] {
+            let mut out = Vec::new();
+            Response::from(Refusal::Full).write(seconds, &mut out);
+            let text = String::from_utf8(out).unwrap();
+            assert!(text.contains(&format!("\r\nDate: {date}\r\n")), "{text}");
+        }
     }
 }
