@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 pub use connections::{churn, connect};
 pub use pressure::{overload, stall};
-pub use quiet::{Idle, idle, ping};
+pub use quiet::{Idle, idle, ping, rooms};
 pub use talk::{broadcast, many, steady};
 
 use crate::crowd::{ClientId, Crowd, Happened};
@@ -44,7 +44,7 @@ pub struct Measured {
     pub time: Duration,
     /// The processor time that the server took for it.
     pub cpu: Option<Duration>,
-    /// The most memory that the server was seen with, where that is looked at, in bytes.
+    /// The server's memory, where a scenario looks at it, in bytes.
     pub memory: Option<u64>,
     /// From the moment something was due until it was there.
     pub latency: Times,
@@ -98,13 +98,14 @@ impl Load {
         self.process.map(Process::cpu).transpose()
     }
 
-    /// Opens `count` more clients in the room at `path` and waits until the server is ready for them.
-    fn fill(&mut self, path: &str, count: usize) -> io::Result<Vec<ClientId>> {
+    /// Opens `count` more clients, in the rooms that `path` names, and waits until the server is
+    /// ready for them.
+    fn fill(&mut self, count: usize, path: impl Fn(usize) -> String) -> io::Result<Vec<ClientId>> {
         let (mut ids, mut open, mut happened) = (Vec::with_capacity(count), 0, Vec::new());
         let mut last = Instant::now();
         while open < count {
             while ids.len() < count && ids.len() - open < WINDOW {
-                ids.push(self.crowd.open(path)?);
+                ids.push(self.crowd.open(&path(ids.len()))?);
             }
             self.crowd.turn(Duration::from_millis(100), &mut happened)?;
             let opened = happened

@@ -21,7 +21,7 @@ const STRIDE: usize = 8;
 
 impl Pingers {
     fn new(load: &mut Load) -> io::Result<Self> {
-        let ids = load.fill("/quiet", PINGERS)?;
+        let ids = load.fill(PINGERS, |_| "/quiet".into())?;
         let (now, period) = (load.crowd.now(), PERIOD.as_nanos() as u64);
         let due = |at: usize| now + period * at as u64 / PINGERS as u64;
         let pingers = ids
@@ -114,7 +114,7 @@ pub fn overload(
     time: Duration,
 ) -> io::Result<Measured> {
     let path = load.path.clone();
-    let ids = load.fill(&path, clients)?;
+    let ids = load.fill(clients, |_| path.clone())?;
     let mut pingers = Pingers::new(load)?;
     let process = load.process;
     let (mut memory, mut looked) = (None, Instant::now());

@@ -15,7 +15,7 @@ use crate::tally::Faults;
 /// Those of the system, and of a server that refuses somebody.
 pub fn ping(load: &mut Load, clients: usize, time: Duration) -> io::Result<Measured> {
     let path = load.path.clone();
-    for id in load.fill(&path, clients)? {
+    for id in load.fill(clients, |_| path.clone())? {
         load.crowd.ping(id, load.crowd.now());
     }
     let measured = load.run(
@@ -36,6 +36,16 @@ pub fn ping(load: &mut Load, clients: usize, time: Duration) -> io::Result<Measu
         faults: load.faults()?,
         ..measured
     })
+}
+
+/// `count` clients connect, each in a room of its own, and stay.
+///
+/// # Errors
+///
+/// Those of the system, and of a server that refuses somebody.
+pub fn rooms(load: &mut Load, count: usize) -> io::Result<()> {
+    load.fill(count, |number| format!("/room-{number}"))
+        .map(drop)
 }
 
 /// What idle clients cost the server.
@@ -64,10 +74,10 @@ pub fn idle(load: &mut Load, few: usize, clients: usize, time: Duration) -> io::
         .process
         .ok_or_else(|| io::Error::other("whose memory? The server's process id is needed"))?;
     let path = load.path.clone();
-    let mut ids = load.fill(&path, few)?;
+    let mut ids = load.fill(few, |_| path.clone())?;
     stir(load, &ids)?;
     let base = process.memory()?;
-    ids.extend(load.fill(&path, clients - few)?);
+    ids.extend(load.fill(clients - few, |_| path.clone())?);
     thread::sleep(Duration::from_millis(500));
     let fresh = process.memory()?;
     stir(load, &ids)?;

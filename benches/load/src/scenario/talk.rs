@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Load, Measured};
 use crate::crowd::Happened;
+use crate::process::Process;
 use crate::tally::Timed;
 
 const LONG: Duration = Duration::from_millis(100);
@@ -17,7 +18,7 @@ const LONG: Duration = Duration::from_millis(100);
 /// Those of the system, and of a server that refuses somebody.
 pub fn broadcast(load: &mut Load, clients: usize, time: Duration) -> io::Result<Measured> {
     let path = load.path.clone();
-    let talker = load.fill(&path, clients)?[0];
+    let talker = load.fill(clients, |_| path.clone())?[0];
     load.crowd.tally.timed = Timed::Every;
     let measured = load.run(
         time,
@@ -36,7 +37,8 @@ pub fn broadcast(load: &mut Load, clients: usize, time: Duration) -> io::Result<
 }
 
 /// `talkers` of `clients` talk; the next message of each follows when its last one has come back to
-/// itself. The unit is a delivery; what is timed is that way around.
+/// itself. The unit is a delivery; what is timed is that way around; memory is that before anybody
+/// has spoken.
 ///
 /// # Errors
 ///
@@ -48,7 +50,8 @@ pub fn many(
     time: Duration,
 ) -> io::Result<Measured> {
     let path = load.path.clone();
-    let ids = load.fill(&path, clients)?;
+    let ids = load.fill(clients, |_| path.clone())?;
+    let memory = load.process.map(Process::memory).transpose()?;
     // Spread over the order in which they came, as a server is likely to keep them.
     let talking: Vec<_> = (0..talkers)
         .map(|talker| ids[talker * clients / talkers])
@@ -69,6 +72,7 @@ pub fn many(
         },
     )?;
     Ok(Measured {
+        memory,
         faults: load.faults()?,
         ..measured
     })
@@ -82,7 +86,7 @@ pub fn many(
 /// Those of the system, and of a server that refuses somebody.
 pub fn steady(load: &mut Load, clients: usize, rate: f64, time: Duration) -> io::Result<Measured> {
     let path = load.path.clone();
-    let ids = load.fill(&path, clients)?;
+    let ids = load.fill(clients, |_| path.clone())?;
     load.crowd.tally.timed = Timed::Every;
     let (start, mut said) = (load.crowd.now(), 0_u64);
     let due = |said: u64| start + (said as f64 * 1e9 / rate) as u64;
