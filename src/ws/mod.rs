@@ -6,6 +6,8 @@
 
 pub mod close;
 pub mod decoder;
+pub mod deflate;
+pub mod extension;
 pub mod frame;
 mod gathered;
 pub mod handshake;
