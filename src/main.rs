@@ -1,3 +1,111 @@
-//! The command `hushd`.
+//! The command `hushd`: reads the command line, starts logging, and serves.
 
-fn main() {}
+mod cli;
+mod logger;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use hushd::http::{Origins, Page, Site};
+use hushd::server::{Kernel, Server, listen};
+use log::{info, warn};
+
+use cli::{Cli, Config};
+
+/// The exit code for a command line that makes no sense.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+            ) =>
+        {
+            return if error.print().is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
+        }
+        Err(error) => return fail(USAGE, &sentence(&error)),
+    };
+    let (log_level, send_buffer) = (cli.log_level, cli.send_buffer);
+    let open_files = rlimit::increase_nofile_limit(rlimit::INFINITY).unwrap_or(1024);
+    let config = match cli.config(open_files) {
+        Ok(config) => config,
+        Err(error) => return fail(USAGE, &error),
+    };
+    match logger::start(log_level)
+        .map_err(Into::into)
+        .and_then(|()| serve(config, send_buffer))
+    {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(1, &error.to_string()),
+    }
+}
+
+fn serve(config: Config, send_buffer: usize) -> Result<(), Box<dyn Error>> {
+    let mut listeners = Vec::new();
+    let mut addresses = Vec::new();
+    for address in &config.listen {
+        let listener = listen(*address, send_buffer)
+            .map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        addresses.push(listener.local_addr()?);
+        listeners.push(listener);
+    }
+    let on_loopback = addresses.iter().all(|address| address.ip().is_loopback());
+    if !on_loopback && config.allow_origin.is_empty() {
+        warn!(
+            "without --allow-origin, pages of any host name that leads here may connect, \
+             and so may every client that is not a browser"
+        );
+    }
+    let site = Site {
+        origins: Origins::new(config.allow_origin, on_loopback),
+        subprotocols: &["chat"],
+        page: Page::embedded(),
+    };
+    let mut seed = [0; 16];
+    rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
+    let limit = config.limits.max_connections;
+    let mut server = Server::new(
+        Kernel::new(listeners)?,
+        site,
+        config.limits,
+        u128::from_ne_bytes(seed),
+    )?;
+    info!(
+        "hushd is running on {}, for at most {limit} connections ({} open files)",
+        addresses.iter().map(url).collect::<Vec<_>>().join(" and "),
+        config.open_files
+    );
+    server.run()?;
+    info!("hushd has ended; {}", server.counts());
+    Ok(())
+}
+
+fn url(address: &SocketAddr) -> String {
+    format!("ws://{address}/ (page: http://{address}/)")
+}
+
+/// Says in one line what is wrong.
+fn fail(code: u8, what: &str) -> ExitCode {
+    // If even that cannot be said, the exit code still tells.
+    let _ = writeln!(io::stderr(), "hushd: {what}");
+    ExitCode::from(code)
+}
+
+/// What the parser has to say, without the usage and the tips behind it.
+fn sentence(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.split("\n\n").next().unwrap_or(&text);
+    let words: Vec<&str> = first.split_whitespace().collect();
+    words.join(" ").trim_start_matches("error: ").to_string()
+}

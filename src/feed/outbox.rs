@@ -111,6 +111,12 @@ impl Outbox {
         private.stop.get_or_insert(lane.end());
     }
 
+    /// Whether some of the lane is still owed.
+    pub fn owes(&self, lane: &Lane) -> bool {
+        let stop = self.private.as_ref().and_then(|private| private.stop);
+        self.cursor < stop.unwrap_or(lane.end())
+    }
+
     /// Whether the peer was finished and has been written everything that it was owed.
     pub fn is_through(&self) -> bool {
         let Some(private) = &self.private else {

@@ -1,1 +1,286 @@
-//! The event loop.
+//! The event loop: one thread, one poll, and a turn that fits on a screen.
+//!
+//! [`Server`] is generic over the [`Network`]: the kernel's in earnest, a simulated one in tests. Its
+//! parts are told by the verbs of the turn, one file each.
+
+mod accept;
+mod clock;
+mod connection;
+mod deadlines;
+mod end;
+mod flush;
+mod limits;
+mod net;
+mod receive;
+mod report;
+mod shutdown;
+mod transport;
+mod watch;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::hash::BuildHasher;
+use std::io;
+use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
+use slab::Slab;
+
+pub use clock::Moment;
+pub use limits::{Limits, Unfit};
+pub use net::{Kernel, listen};
+pub use report::Counts;
+pub use transport::{Network, Readiness, Ready, Received, Sent, Signal, Transport};
+
+use crate::chat::{Key, MemberId, RoomKey, Rooms, Tick};
+use crate::feed::Lane;
+use crate::http::Site;
+use accept::Pace;
+use connection::{Connection, Flags, Peer, Ticket};
+use deadlines::Deadlines;
+use flush::Round;
+use report::Notices;
+use shutdown::Shutdown;
+use watch::Watchman;
+
+/// A chat server.
+pub struct Server<N: Network> {
+    network: N,
+    site: Site,
+    limits: Limits,
+    /// When this turn began.
+    now: Moment,
+    connections: Slab<Connection<N::Socket>>,
+    rooms: Rooms,
+    /// What connections without a room follow: nothing is ever said there.
+    lobby: Lane,
+    /// What one read brings, whoever it is from.
+    scratch: Box<[u8]>,
+    /// What the wait of this turn brought.
+    ready: Vec<Ready>,
+
+    /// Edges do not come again: what is unfinished stands in one of these lists.
+    pace: Pace,
+    to_read: VecDeque<Ticket>,
+    to_write: VecDeque<Ticket>,
+    /// Those in debt, by when it is paid.
+    resting: BinaryHeap<Reverse<(Tick, Ticket)>>,
+    /// Those whose room is full.
+    parked: Vec<(RoomKey, Ticket)>,
+    /// Rooms with something new, the next in front.
+    busy: VecDeque<Round>,
+    /// Busy rooms that gather, by when they go on.
+    gathering: BinaryHeap<Reverse<(Moment, Round)>>,
+    /// Those that leave with this turn.
+    ended: Vec<Key>,
+
+    handshaking: Deadlines,
+    closing: Deadlines,
+    draining: Deadlines,
+    watchman: Watchman,
+    shutdown: Option<Shutdown>,
+
+    next_id: u64,
+    /// Connections by address, where that is limited.
+    addresses: HashMap<Peer, u32, Seeded>,
+    /// No connection's key is as high as this.
+    highest: usize,
+    /// Connections whose sockets are full.
+    blocked: usize,
+    /// Bytes of half messages in all.
+    half_bytes: usize,
+    counts: Counts,
+    notices: Notices,
+}
+
+/// Hashing that nobody outside can foresee.
+#[derive(Clone, Debug)]
+struct Seeded(SipHasher13);
+
+impl BuildHasher for Seeded {
+    type Hasher = SipHasher13;
+
+    fn build_hasher(&self) -> SipHasher13 {
+        self.0
+    }
+}
+
+impl<N: Network> Server<N> {
+    /// A server that has nobody yet. `seed` is 128 random bits that nobody else knows.
+    ///
+    /// # Errors
+    /// Limits that do not fit each other.
+    pub fn new(network: N, site: Site, limits: Limits, seed: u128) -> Result<Self, Unfit> {
+        limits.check()?;
+        let rooms = Rooms::new(
+            seed,
+            crate::chat::Limits {
+                max_rooms: limits.max_rooms,
+                lane_bytes: limits.lane_bytes,
+            },
+        );
+        Ok(Server {
+            network,
+            site,
+            now: Moment::default(),
+            connections: Slab::new(),
+            rooms,
+            lobby: Lane::new(0),
+            scratch: vec![0; limits.read_bytes()].into(),
+            ready: Vec::new(),
+            pace: Pace::default(),
+            to_read: VecDeque::new(),
+            to_write: VecDeque::new(),
+            resting: BinaryHeap::new(),
+            parked: Vec::new(),
+            busy: VecDeque::new(),
+            gathering: BinaryHeap::new(),
+            ended: Vec::new(),
+            handshaking: Deadlines::new(limits.handshake_timeout),
+            closing: Deadlines::new(limits.close_timeout),
+            draining: Deadlines::new(Duration::from_secs(1)),
+            watchman: Watchman::new(&limits),
+            shutdown: None,
+            next_id: 0,
+            addresses: HashMap::with_hasher(Seeded(SipHasher13::new_with_key(&seed.to_le_bytes()))),
+            highest: 0,
+            blocked: 0,
+            half_bytes: 0,
+            counts: Counts::default(),
+            notices: Notices::default(),
+            limits,
+        })
+    }
+
+    /// Serves until it is asked to end.
+    ///
+    /// # Errors
+    /// The network is of no use any more.
+    pub fn run(&mut self) -> io::Result<()> {
+        while self.turn()? {}
+        Ok(())
+    }
+
+    /// One turn of the loop. Returns whether there is to be another.
+    ///
+    /// # Errors
+    /// The network is of no use any more.
+    pub fn turn(&mut self) -> io::Result<bool> {
+        self.wait()?;
+        self.accept();
+        self.receive();
+        self.flush();
+        self.watch();
+        self.reap();
+        Ok(!self.is_over())
+    }
+
+    /// Waits until something is ready or due, and notes what.
+    fn wait(&mut self) -> io::Result<()> {
+        let timeout = self.patience();
+        let mut ready = std::mem::take(&mut self.ready);
+        self.network.wait(timeout, &mut ready)?;
+        self.now = self.network.now();
+        for event in ready.drain(..) {
+            match event {
+                Ready::Newcomers => self.pace.newcomers(),
+                Ready::Connection(key, readiness) => self.noticed(key, readiness),
+                Ready::Signal(signal) => self.signalled(signal),
+            }
+        }
+        self.ready = ready;
+        Ok(())
+    }
+
+    /// How long nothing is due: not at all while anything is unfinished, for ever if nothing is.
+    fn patience(&mut self) -> Option<Duration> {
+        if !(self.to_read.is_empty() && self.to_write.is_empty() && self.busy.is_empty()) {
+            return Some(Duration::ZERO);
+        }
+        let now = self.network.now();
+        [
+            self.pace.due(),
+            self.resting
+                .peek()
+                .map(|Reverse((tick, _))| Moment::of(*tick)),
+            self.gathering.peek().map(|Reverse((moment, _))| *moment),
+            self.handshaking.due(),
+            self.closing.due(),
+            self.draining.due(),
+            self.watchman.due(self.anybody_to_watch()),
+            self.shutdown.as_ref().map(Shutdown::due),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(|due| due - now)
+    }
+
+    /// Something is new with a connection.
+    fn noticed(&mut self, key: Key, readiness: Readiness) {
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        if readiness.half_closed {
+            connection.flags.set(Flags::HALF_CLOSED);
+        }
+        if readiness.broken && connection.flags.is_unread() {
+            self.end(key, connection::Gone::Vanished);
+            return;
+        }
+        let wants_more = readiness.writable && connection.flags.clear(Flags::BLOCKED);
+        self.blocked -= usize::from(wants_more);
+        if readiness.readable || readiness.half_closed || readiness.broken {
+            self.will_read(key);
+        }
+        if wants_more {
+            self.will_write(key);
+        }
+    }
+
+    /// The connection at a key, unless it ends with this turn.
+    fn connection(&mut self, key: Key) -> Option<&mut Connection<N::Socket>> {
+        self.connections
+            .get_mut(key.0 as usize)
+            .filter(|connection| !connection.flags.has(Flags::ENDED))
+    }
+
+    /// The connection that a list which outlives a turn meant, if it is still there.
+    fn holder(&mut self, ticket: Ticket) -> Option<&mut Connection<N::Socket>> {
+        self.connection(ticket.key)
+            .filter(|connection| connection.id == ticket.id)
+    }
+
+    /// A connection is to be read in this turn or the next, unless we do not want to hear it now.
+    fn will_read(&mut self, key: Key) {
+        let Some(connection) = self.connection(key) else {
+            return;
+        };
+        if !connection.flags.is_unread() && !connection.flags.has(Flags::TO_READ) {
+            connection.flags.set(Flags::TO_READ);
+            let id = connection.id;
+            self.to_read.push_back(Ticket { key, id });
+        }
+    }
+
+    /// A connection is to be written to in this turn or the next.
+    fn will_write(&mut self, key: Key) {
+        let Some(connection) = self.connection(key) else {
+            return;
+        };
+        if !connection.flags.has(Flags::TO_WRITE) && !connection.flags.has(Flags::BLOCKED) {
+            connection.flags.set(Flags::TO_WRITE);
+            let id = connection.id;
+            self.to_write.push_back(Ticket { key, id });
+        }
+    }
+
+    fn tick(&self) -> Tick {
+        self.now.tick()
+    }
+
+    fn new_id(&mut self) -> MemberId {
+        self.next_id += 1;
+        MemberId(self.next_id)
+    }
+}

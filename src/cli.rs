@@ -1,0 +1,336 @@
+//! The command line: every option, its default, and its environment variable.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::Duration;
+
+use clap::Parser;
+use hushd::http::AllowOrigin;
+use hushd::server::Limits;
+use log::LevelFilter;
+
+/// Descriptors that are not for connections: listeners, the poll, logs, and some in reserve.
+const DESCRIPTORS_BESIDE: u64 = 64;
+
+/// A WebSocket chat server: one thread, one event loop, many quiet clients.
+///
+/// Open the page it shows, or connect with any WebSocket client: the URL's path is the room, and what
+/// one says there, everyone there hears. Sizes are bytes, or take K, M or G (powers of 1024). Times are
+/// seconds, or take ms, s, m or h.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Where to listen. May be given more than once; port 0 takes any free one
+    #[arg(
+        long,
+        env = "HUSHD_LISTEN",
+        value_name = "HOST:PORT",
+        value_delimiter = ',',
+        default_value = "127.0.0.1:8001"
+    )]
+    listen: Vec<String>,
+
+    /// Which pages may connect: an origin like https://example.org, or * for all. May be given more than
+    /// once. Without it: pages of this server, and on loopback those of loopback and of files
+    #[arg(long, env = "HUSHD_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    allow_origin: Vec<AllowOrigin>,
+
+    /// Connections in all [default: as many as the open-file limit allows]
+    #[arg(long, env = "HUSHD_MAX_CONNECTIONS", value_name = "N")]
+    max_connections: Option<usize>,
+
+    /// Connections of one address (IPv6: of one /64), 0 = any number [default: 256, any number from this
+    /// machine]
+    #[arg(long, env = "HUSHD_MAX_PER_ADDRESS", value_name = "N")]
+    max_per_address: Option<u32>,
+
+    /// Rooms
+    #[arg(
+        long,
+        env = "HUSHD_MAX_ROOMS",
+        value_name = "N",
+        default_value_t = 10_000
+    )]
+    max_rooms: usize,
+
+    /// Size of a message
+    #[arg(long, env = "HUSHD_MAX_MESSAGE", value_name = "SIZE", default_value = "64K", value_parser = size)]
+    max_message: usize,
+
+    /// Frames of a message
+    #[arg(
+        long,
+        env = "HUSHD_MAX_FRAMES",
+        value_name = "N",
+        default_value_t = 1024
+    )]
+    max_frames: u32,
+
+    /// Time to finish a message that has begun, 0 = any
+    #[arg(long, env = "HUSHD_MESSAGE_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = time)]
+    message_timeout: Duration,
+
+    /// What one client alone may be owed (answers to pings and the like)
+    #[arg(long, env = "HUSHD_MAX_OWED", value_name = "SIZE", default_value = "1M", value_parser = size)]
+    max_owed: usize,
+
+    /// What a room remembers for those who read slowly; whoever is further behind is dropped
+    #[arg(long, env = "HUSHD_LANE_BYTES", value_name = "SIZE", default_value = "4M", value_parser = size)]
+    lane_bytes: usize,
+
+    /// What all rooms remember together
+    #[arg(long, env = "HUSHD_LANES_BYTES", value_name = "SIZE", default_value = "256M", value_parser = size)]
+    lanes_bytes: usize,
+
+    /// Messages a second of one client, 0 = any number. Who says more is read more slowly
+    #[arg(
+        long,
+        env = "HUSHD_MESSAGE_RATE",
+        value_name = "N",
+        default_value_t = 50
+    )]
+    message_rate: u32,
+
+    /// Messages beyond the rate at once
+    #[arg(
+        long,
+        env = "HUSHD_MESSAGE_BURST",
+        value_name = "N",
+        default_value_t = 100
+    )]
+    message_burst: u32,
+
+    /// Bytes of messages a second of one client, 0 = any number
+    #[arg(long, env = "HUSHD_BYTE_RATE", value_name = "SIZE", default_value = "256K", value_parser = rate)]
+    byte_rate: u32,
+
+    /// Pings a second of one client, 0 = any number
+    #[arg(long, env = "HUSHD_PING_RATE", value_name = "N", default_value_t = 10)]
+    ping_rate: u32,
+
+    /// Time to finish the request
+    #[arg(long, env = "HUSHD_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = time)]
+    handshake_timeout: Duration,
+
+    /// Silence after which a client is pinged, 0 = never
+    #[arg(long, env = "HUSHD_PING_INTERVAL", value_name = "TIME", default_value = "30s", value_parser = time)]
+    ping_interval: Duration,
+
+    /// Time to answer a ping
+    #[arg(long, env = "HUSHD_PING_TIMEOUT", value_name = "TIME", default_value = "20s", value_parser = time)]
+    ping_timeout: Duration,
+
+    /// Time in which a client must take some of what it is owed
+    #[arg(long, env = "HUSHD_PROGRESS_TIMEOUT", value_name = "TIME", default_value = "30s", value_parser = time)]
+    progress_timeout: Duration,
+
+    /// Time to answer a Close
+    #[arg(long, env = "HUSHD_CLOSE_TIMEOUT", value_name = "TIME", default_value = "5s", value_parser = time)]
+    close_timeout: Duration,
+
+    /// The longest that a busy room waits for more to say in one go, 0 = never (a bare number is
+    /// milliseconds)
+    #[arg(long, env = "HUSHD_GATHER", value_name = "TIME", default_value = "20ms", value_parser = milliseconds)]
+    gather: Duration,
+
+    /// The kernel's send buffer of a connection, 0 = as the kernel likes
+    #[arg(long, env = "HUSHD_SEND_BUFFER", value_name = "SIZE", default_value = "128K", value_parser = size)]
+    pub(crate) send_buffer: usize,
+
+    /// What is logged: off, error, warn, info, debug or trace
+    #[arg(
+        long,
+        env = "HUSHD_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
+    pub(crate) log_level: LevelFilter,
+}
+
+/// What the command line says, checked.
+pub(crate) struct Config {
+    /// Where to listen.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Which pages may connect, beside those that may anyway.
+    pub(crate) allow_origin: Vec<AllowOrigin>,
+    /// What is bounded, and how.
+    pub(crate) limits: Limits,
+    /// As many files as may be open.
+    pub(crate) open_files: u64,
+}
+
+impl Cli {
+    /// Checks everything that the parser cannot.
+    pub(crate) fn config(self, open_files: u64) -> Result<Config, String> {
+        let mut listen = Vec::new();
+        for address in &self.listen {
+            let found = address.to_socket_addrs().map_err(|error| {
+                format!(
+                    "--listen {address} is not HOST:PORT with a host that can be found: {error}"
+                )
+            })?;
+            listen.extend(
+                found
+                    .filter(|found| !listen.contains(found))
+                    .collect::<Vec<_>>(),
+            );
+        }
+        let possible =
+            usize::try_from(open_files.saturating_sub(DESCRIPTORS_BESIDE)).unwrap_or(usize::MAX);
+        let max_connections = self.max_connections.unwrap_or(possible);
+        if max_connections > possible {
+            return Err(format!(
+                "--max-connections {max_connections} needs {} open files, but the system allows {open_files}",
+                max_connections as u64 + DESCRIPTORS_BESIDE
+            ));
+        }
+        let limits = Limits {
+            max_connections,
+            max_per_address: self.max_per_address.unwrap_or(256),
+            count_loopback: self.max_per_address.is_some(),
+            max_rooms: self.max_rooms,
+            max_message: self.max_message,
+            max_frames: self.max_frames,
+            message_timeout: self.message_timeout,
+            max_owed: self.max_owed,
+            lane_bytes: self.lane_bytes,
+            lanes_bytes: self.lanes_bytes,
+            message_rate: self.message_rate,
+            message_burst: self.message_burst,
+            byte_rate: self.byte_rate,
+            ping_rate: self.ping_rate,
+            handshake_timeout: self.handshake_timeout,
+            ping_interval: self.ping_interval,
+            ping_timeout: self.ping_timeout,
+            progress_timeout: self.progress_timeout,
+            close_timeout: self.close_timeout,
+            gather: self.gather,
+            ..Limits::default()
+        };
+        limits.check().map_err(|unfit| unfit.to_string())?;
+        Ok(Config {
+            listen,
+            allow_origin: self.allow_origin,
+            limits,
+            open_files,
+        })
+    }
+}
+
+fn origin(text: &str) -> Result<AllowOrigin, String> {
+    text.parse()
+        .map_err(|error: hushd::http::BadOrigin| error.to_string())
+}
+
+fn size(text: &str) -> Result<usize, String> {
+    let (number, unit) = text.split_at(
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len()),
+    );
+    let unit = match unit.to_ascii_uppercase().as_str() {
+        "" | "B" => 1,
+        "K" | "KB" | "KIB" => 1 << 10,
+        "M" | "MB" | "MIB" => 1 << 20,
+        "G" | "GB" | "GIB" => 1 << 30,
+        _ => return Err("a size is a number, with K, M or G if need be".into()),
+    };
+    let number: usize = number
+        .parse()
+        .map_err(|_| "a size is a number, with K, M or G if need be".to_string())?;
+    number
+        .checked_mul(unit)
+        .filter(|&size| size <= 1 << 40)
+        .ok_or("that is more than 1024G".into())
+}
+
+fn rate(text: &str) -> Result<u32, String> {
+    let most = u32::MAX / 40;
+    u32::try_from(size(text)?)
+        .ok()
+        .filter(|&rate| rate <= most)
+        .ok_or(format!("that is more than {most}"))
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    duration(text, 1.0)
+}
+
+fn milliseconds(text: &str) -> Result<Duration, String> {
+    duration(text, 0.001)
+}
+
+/// A time with units, or a bare number of `unit` seconds.
+fn duration(text: &str, unit: f64) -> Result<Duration, String> {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let parsed = match text.parse::<f64>() {
+        Ok(number) => Duration::try_from_secs_f64(number * unit).map_err(|error| error.to_string()),
+        Err(_) => humantime::parse_duration(text).map_err(|error| error.to_string()),
+    };
+    parsed.and_then(|time| {
+        if time > DAY {
+            Err("that is longer than a day".into())
+        } else {
+            Ok(time)
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_read_with_and_without_units() {
+        for (text, want) in [
+            ("0", Some(0)),
+            ("65536", Some(65_536)),
+            ("64K", Some(65_536)),
+            ("1MiB", Some(1 << 20)),
+            ("2g", Some(2 << 30)),
+            ("", None),
+            ("K", None),
+            ("1T", None),
+            ("-1", None),
+            ("99999999999G", None),
+        ] {
+            assert_eq!(size(text).ok(), want, "{text}");
+        }
+        for (text, want) in [
+            ("0", Some(0)),
+            ("30", Some(30_000)),
+            ("0.5", Some(500)),
+            ("20ms", Some(20)),
+            ("2m", Some(120_000)),
+            ("-1", None),
+            ("NaN", None),
+            ("soon", None),
+            ("25h", None),
+        ] {
+            assert_eq!(time(text).ok(), want.map(Duration::from_millis), "{text}");
+        }
+        assert_eq!(milliseconds("20"), Ok(Duration::from_millis(20)));
+    }
+
+    #[test]
+    fn the_defaults_of_the_options_are_those_of_the_limits() {
+        let config = Cli::parse_from(["hushd"]).config(1_000_000).unwrap();
+        let limits = Limits {
+            max_connections: 1_000_000 - DESCRIPTORS_BESIDE as usize,
+            max_per_address: 256,
+            ..Limits::default()
+        };
+        assert_eq!(format!("{:?}", config.limits), format!("{limits:?}"));
+        assert_eq!(config.listen, ["127.0.0.1:8001".parse().unwrap()]);
+    }
+
+    #[test]
+    fn more_connections_than_open_files_are_refused() {
+        let error = Cli::parse_from(["hushd", "--max-connections", "1000"])
+            .config(500)
+            .err()
+            .unwrap();
+        assert_eq!(
+            error,
+            "--max-connections 1000 needs 1064 open files, but the system allows 500"
+        );
+    }
+}

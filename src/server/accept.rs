@@ -1,0 +1,166 @@
+//! Newcomers, at a bounded pace.
+
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::connection::{Connection, Flags, Gone, Peer, Stage};
+use super::report::Notice;
+use super::{Moment, Network, Server};
+use crate::chat::Key;
+use crate::feed::Outbox;
+use crate::http::{Head, Refusal};
+
+/// Newcomers accepted in one turn: those who are in wait no longer than that.
+const BUDGET: usize = 64;
+
+/// Connections above the limit that are still accepted, to be told so.
+const SURPLUS: usize = 16;
+
+/// How long accepting pauses once the system has no descriptor or memory left.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Whether somebody may be waiting at the door, and whether we look.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    waiting: bool,
+    /// No looking before this.
+    not_before: Moment,
+    /// No looking before somebody has left.
+    closed: bool,
+}
+
+impl Pace {
+    pub(super) fn newcomers(&mut self) {
+        self.waiting = true;
+    }
+
+    /// Somebody has left: there is room again.
+    pub(super) fn room_again(&mut self) {
+        self.closed = false;
+        self.not_before = Moment::default();
+    }
+
+    /// When to look next.
+    pub(super) fn due(&self) -> Option<Moment> {
+        (self.waiting && !self.closed).then_some(self.not_before)
+    }
+}
+
+impl<N: Network> Server<N> {
+    pub(super) fn accept(&mut self) {
+        if self.pace.due().is_none_or(|due| due > self.now) || self.shutdown.is_some() {
+            return;
+        }
+        for _ in 0..BUDGET {
+            if self.connections.len() >= self.limits.max_connections.saturating_add(SURPLUS) {
+                self.pace.closed = true;
+                return;
+            }
+            match self.network.accept() {
+                Ok((socket, address)) => self.admit(socket, address),
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => {
+                        self.pace.waiting = false;
+                        return;
+                    }
+                    // A newcomer that has gone again, or a signal: nothing (accept(2)).
+                    ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
+                    _ if is_shortage(&error) => {
+                        self.counts.accept_shortages += 1;
+                        self.notice(Notice::Shortage, format_args!("cannot accept: {error}"));
+                        if !self.shed() {
+                            self.pace.not_before = self.now + PAUSE;
+                            return;
+                        }
+                    }
+                    // Pending errors of the new socket: a network that went down (accept(2)).
+                    _ => self.notice(Notice::Shortage, format_args!("cannot accept: {error}")),
+                },
+            }
+        }
+    }
+
+    fn admit(&mut self, mut socket: N::Socket, address: IpAddr) {
+        let peer = Peer::of(address);
+        let entry = self.connections.vacant_key();
+        let Ok(key) = u32::try_from(entry).map(Key) else {
+            return;
+        };
+        if let Err(error) = self.network.register(&mut socket, key) {
+            self.counts.accept_shortages += 1;
+            self.notice(
+                Notice::Shortage,
+                format_args!("cannot watch over one more connection: {error}"),
+            );
+            return;
+        }
+        self.counts.accepted += 1;
+        let mut flags = Flags::default();
+        let counted = self.limits.max_per_address > 0
+            && (self.limits.count_loopback || !address.to_canonical().is_loopback());
+        if counted {
+            let count = self.addresses.entry(peer).or_insert(0);
+            *count += 1;
+            flags.set(Flags::COUNTED);
+            if *count > self.limits.max_per_address {
+                flags.set(Flags::SURPLUS);
+            }
+        }
+        if self.connections.len() >= self.limits.max_connections {
+            flags.set(Flags::SURPLUS);
+        }
+        self.highest = self.highest.max(entry + 1);
+        let id = self.new_id();
+        let now = self.tick();
+        self.connections.insert(Connection {
+            socket,
+            flags,
+            heard: now,
+            progress: now,
+            id,
+            peer,
+            outbox: Outbox::join(&self.lobby),
+            stage: Stage::Handshaking(Head::default()),
+        });
+        log::debug!("{address} has connected as #{}", id.0);
+        self.handshaking.set(super::Ticket { key, id }, now);
+        if self.handshaking.len() > self.limits.max_handshaking {
+            self.squeeze_handshakes();
+        }
+    }
+
+    /// Too many have not finished their handshakes: the oldest makes room.
+    fn squeeze_handshakes(&mut self) {
+        self.forget_finished_handshakes();
+        if self.handshaking.len() > self.limits.max_handshaking
+            && let Some((_, oldest)) = self.handshaking.front()
+        {
+            self.handshaking.pop_front();
+            self.counts.handshakes_squeezed += 1;
+            self.end(
+                oldest.key,
+                Gone::Squeezed("too many have not finished their handshakes"),
+            );
+        }
+    }
+
+    /// No descriptor is left: tells one newcomer so, by way of the reserve.
+    fn shed(&mut self) -> bool {
+        let mut response = Vec::new();
+        let body = self.response_to(Refusal::Full, &mut response);
+        response.extend_from_slice(body);
+        let shed = self.network.shed(&response);
+        self.counts.shed += u64::from(shed);
+        shed
+    }
+}
+
+/// Whether the system lacks descriptors or memory: EMFILE, ENFILE, ENOBUFS, ENOMEM.
+fn is_shortage(error: &std::io::Error) -> bool {
+    use rustix::io::Errno;
+    error.raw_os_error().is_some_and(|code| {
+        [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]
+            .contains(&Errno::from_raw_os_error(code))
+    })
+}

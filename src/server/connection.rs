@@ -1,0 +1,260 @@
+//! One connection: a socket, how far it has come, and what it is owed. Glue only.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::chat::{Key, MemberId, Place, Tick};
+use crate::feed::Outbox;
+use crate::http::Head;
+use crate::ws::Decoder;
+
+/// A connection. While it is open and idle, it owns no heap.
+#[derive(Debug)]
+pub(super) struct Connection<S> {
+    pub(super) socket: S,
+    pub(super) flags: Flags,
+    /// When its last byte came; for a client that was not read meanwhile, when it was read again.
+    pub(super) heard: Tick,
+    /// When it last took some of what it is owed.
+    pub(super) progress: Tick,
+    pub(super) id: MemberId,
+    pub(super) peer: Peer,
+    pub(super) outbox: Outbox,
+    pub(super) stage: Stage,
+}
+
+/// An idle open connection costs its entry in the slab, slab's own tag included, and four bytes in its
+/// room. (mio checks more in debug builds, for which it needs more.)
+#[cfg(not(debug_assertions))]
+const _: () = assert!(size_of::<Connection<mio::net::TcpStream>>() <= 80);
+
+/// How far a connection has come.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Its request head is not whole.
+    Handshaking(Head),
+    /// It is a member of a room.
+    Open(Member),
+    /// It has been told its last; what is still to come, from us and from the peer?
+    Closing(Farewell),
+}
+
+/// What a member is beside a connection.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) place: Place,
+    pub(super) half: Option<Box<Half>>,
+    pub(super) debt: Debt,
+}
+
+/// Half a message.
+#[derive(Debug)]
+pub(super) struct Half {
+    pub(super) decoder: Decoder,
+    pub(super) since: Tick,
+}
+
+/// The end of a connection, step by step (RFC 6455, section 7.1.1).
+#[derive(Debug)]
+pub(super) struct Farewell {
+    /// It keeps its seat, since it may still be owed some of the room's lane.
+    pub(super) place: Option<Place>,
+    pub(super) awaits: Awaits,
+}
+
+/// What a closing connection still waits for.
+#[derive(Debug)]
+pub(super) enum Awaits {
+    /// That everything owed is written, and the peer's Close in answer to ours.
+    Close(Decoder),
+    /// That everything owed is written.
+    Outbox,
+    /// The peer's FIN in answer to ours.
+    Fin,
+}
+
+/// What a client has said beyond its rates, as of [`Connection::heard`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Debt {
+    /// Tenths of bytes: each tick pays for `byte_rate` of them.
+    pub(super) bytes: u32,
+    /// Tenths of messages.
+    pub(super) messages: u16,
+    /// Tenths of pings.
+    pub(super) pings: u16,
+}
+
+/// A place in the event loop's lists that outlive a turn: a key alone could mean a stranger by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket {
+    pub(super) key: Key,
+    pub(super) id: MemberId,
+}
+
+/// Facts about a connection that are either so or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags(u16);
+
+impl Flags {
+    /// It stands in the list of those to be read.
+    pub(super) const TO_READ: Flags = Flags(1);
+    /// It stands in the list of those to be written to.
+    pub(super) const TO_WRITE: Flags = Flags(1 << 1);
+    /// Its socket is full, and an event will say when it no longer is.
+    pub(super) const BLOCKED: Flags = Flags(1 << 2);
+    /// It did not take all that its room has offered it, and its room counts it.
+    pub(super) const LAGS: Flags = Flags(1 << 3);
+    /// The peer has closed its side: reads go on until the end is seen.
+    pub(super) const HALF_CLOSED: Flags = Flags(1 << 4);
+    /// It is not read because of its debt.
+    pub(super) const RESTS: Flags = Flags(1 << 5);
+    /// It is not read because its room is full.
+    pub(super) const PARKED: Flags = Flags(1 << 6);
+    /// It has been pinged since it was last heard.
+    pub(super) const PINGED: Flags = Flags(1 << 7);
+    /// It is removed at the end of the turn.
+    pub(super) const ENDED: Flags = Flags(1 << 8);
+    /// It is one too many, and will be told so.
+    pub(super) const SURPLUS: Flags = Flags(1 << 9);
+    /// Its address is counted.
+    pub(super) const COUNTED: Flags = Flags(1 << 10);
+    /// The peer's FIN has been read.
+    pub(super) const FIN_SEEN: Flags = Flags(1 << 11);
+
+    pub(super) fn has(self, flag: Flags) -> bool {
+        self.0 & flag.0 != 0
+    }
+
+    pub(super) fn set(&mut self, flag: Flags) {
+        self.0 |= flag.0;
+    }
+
+    /// Clears a flag, and says whether it was set.
+    pub(super) fn clear(&mut self, flag: Flags) -> bool {
+        let had = self.has(flag);
+        self.0 &= !flag.0;
+        had
+    }
+
+    /// Whether we are the reason that nothing is heard of it.
+    pub(super) fn is_unread(self) -> bool {
+        self.has(Flags::RESTS) || self.has(Flags::PARKED)
+    }
+}
+
+impl<S> Connection<S> {
+    /// Where it sits, if it is in a room.
+    pub(super) fn place(&self) -> Option<Place> {
+        match &self.stage {
+            Stage::Handshaking(_) => None,
+            Stage::Open(member) => Some(member.place),
+            Stage::Closing(farewell) => farewell.place,
+        }
+    }
+
+    /// Its seat in the room is another now.
+    pub(super) fn moved(&mut self, seat: u32) {
+        match &mut self.stage {
+            Stage::Handshaking(_) => {}
+            Stage::Open(member) => member.place.seat = seat,
+            Stage::Closing(farewell) => {
+                if let Some(place) = &mut farewell.place {
+                    place.seat = seat;
+                }
+            }
+        }
+    }
+
+    /// Bytes of heap in which half a message is held.
+    pub(super) fn half_bytes(&self) -> usize {
+        match &self.stage {
+            Stage::Open(Member {
+                half: Some(half), ..
+            }) => size_of::<Half>() + half.decoder.holds(),
+            Stage::Open(_) | Stage::Handshaking(_) | Stage::Closing(_) => 0,
+        }
+    }
+}
+
+/// Whom a connection is counted for: an IPv4 address, or the first 64 bits of an IPv6 address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Peer(u64);
+
+impl Peer {
+    /// No IPv6 address that a peer can have begins with these bits: multicast does.
+    const IPV4: u64 = 0xffff_ffff_0000_0000;
+
+    pub(super) fn of(address: IpAddr) -> Peer {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => Peer(Peer::IPV4 | u64::from(v4.to_bits())),
+            IpAddr::V6(v6) => Peer((v6.to_bits() >> 64) as u64),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 & Peer::IPV4 == Peer::IPV4 {
+            std::net::Ipv4Addr::from_bits(self.0 as u32).fmt(f)
+        } else {
+            write!(
+                f,
+                "{}/64",
+                std::net::Ipv6Addr::from_bits(u128::from(self.0) << 64)
+            )
+        }
+    }
+}
+
+/// Why a connection ends, where nothing more is said to the peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Gone {
+    /// In good order: it was told everything, and so were we.
+    Closed,
+    /// The peer went away without a word.
+    Vanished,
+    /// The socket is broken.
+    Broken(std::io::ErrorKind),
+    /// It has not read for so long that the room's lane has forgotten what it is owed.
+    FellBehind,
+    /// It took nothing of what it is owed for too long.
+    NoProgress,
+    /// It was pinged and said nothing.
+    Silent,
+    /// It did not answer our Close, or did not take it.
+    CloseTimeout,
+    /// It had to make room for others.
+    Squeezed(&'static str),
+}
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Gone::Closed => "closed",
+            Gone::Vanished => "the peer went away without a Close",
+            Gone::Broken(error) => return write!(f, "the connection broke: {error}"),
+            Gone::FellBehind => "it fell behind: it reads too slowly",
+            Gone::NoProgress => "it takes nothing of what it is owed",
+            Gone::Silent => "it did not answer a ping",
+            Gone::CloseTimeout => "it did not close in time",
+            Gone::Squeezed(limit) => limit,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_told_apart_by_ipv4_address_and_by_ipv6_prefix() {
+        for (address, shown) in [
+            ("127.0.0.1", "127.0.0.1"),
+            ("::ffff:10.1.2.3", "10.1.2.3"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+            ("::1", "::/64"),
+        ] {
+            assert_eq!(Peer::of(address.parse().unwrap()).to_string(), shown);
+        }
+    }
+}

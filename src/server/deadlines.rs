@@ -1,0 +1,52 @@
+//! Deadlines of one length: first in, first due. No timer per connection.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::Moment;
+use super::clock::ticks;
+use super::connection::Ticket;
+use crate::chat::Tick;
+
+/// Those who must have done something by a time. Whoever has done it stays until its time, or until it
+/// stands in front, and is then passed over.
+#[derive(Debug)]
+pub(super) struct Deadlines {
+    /// Invariant: in order, since all had the same time to come.
+    queue: VecDeque<(Tick, Ticket)>,
+    length: u32,
+}
+
+impl Deadlines {
+    pub(super) fn new(length: Duration) -> Deadlines {
+        Deadlines {
+            queue: VecDeque::new(),
+            length: ticks(length),
+        }
+    }
+
+    /// From now on, this one has the whole time.
+    pub(super) fn set(&mut self, ticket: Ticket, now: Tick) {
+        // The present tick may have just begun or be almost over: one more makes the time whole.
+        self.queue.push_back((now.after(self.length + 1), ticket));
+    }
+
+    pub(super) fn due(&self) -> Option<Moment> {
+        self.queue.front().map(|(tick, _)| Moment::of(*tick))
+    }
+
+    pub(super) fn front(&self) -> Option<(Tick, Ticket)> {
+        self.queue.front().copied()
+    }
+
+    pub(super) fn pop_front(&mut self) {
+        self.queue.pop_front();
+        if self.queue.is_empty() {
+            self.queue = VecDeque::new();
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+}

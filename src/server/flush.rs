@@ -1,0 +1,198 @@
+//! What clients are owed, written out: first what is private, then the carousel.
+//!
+//! A room with something new stands in line; its hand goes around its members, a slice at a time, and
+//! offers each everything up to the end of its lane in one write. What arrives meanwhile makes the
+//! way longer, and every visit carries all that has gathered.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use super::connection::{Awaits, Flags, Gone, Stage, Ticket};
+use super::receive::lane_of;
+use super::{Moment, Network, Server, Transport};
+use crate::chat::{Ends, Key, Room, RoomKey};
+
+/// Private writes in one turn.
+const WRITES: usize = 256;
+
+/// Visits of the carousel in one turn.
+const VISITS: usize = 256;
+
+/// Bytes offered in one write: what is more waits for the next turn.
+const OFFER: usize = 256 * 1024;
+
+/// So many messages are worth a lap of their own, and so many bytes: a room does not gather more.
+const ENOUGH_MESSAGES: u32 = 16;
+const ENOUGH_BYTES: usize = 64 * 1024;
+
+/// A room on the carousel, and when its present lap began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Round {
+    pub(super) room: RoomKey,
+    lap_began: Moment,
+}
+
+impl Round {
+    pub(super) fn new(room: RoomKey, now: Moment) -> Round {
+        Round {
+            room,
+            lap_began: now,
+        }
+    }
+}
+
+/// How a room leaves the carousel for now.
+enum Leaves {
+    /// The slice is used up.
+    Unfinished,
+    /// It gathers until then.
+    Gathers(Moment),
+    /// Everybody has been offered everything.
+    Finished,
+}
+
+impl<N: Network> Server<N> {
+    pub(super) fn flush(&mut self) {
+        for _ in 0..self.to_write.len().min(WRITES) {
+            let Some(ticket) = self.to_write.pop_front() else {
+                break;
+            };
+            if let Some(connection) = self.holder(ticket) {
+                connection.flags.clear(Flags::TO_WRITE);
+                self.offer(ticket.key);
+            }
+        }
+        self.go_on_gathered();
+        let mut visits = VISITS;
+        while let Some(mut round) = self.busy.pop_front() {
+            match self.go_round(&mut round, &mut visits) {
+                Leaves::Finished => {}
+                Leaves::Gathers(until) => self.gathering.push(Reverse((until, round))),
+                Leaves::Unfinished => {
+                    self.busy.push_back(round);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Rooms that have gathered long enough stand in line again.
+    fn go_on_gathered(&mut self) {
+        while let Some(&Reverse((until, mut round))) = self.gathering.peek() {
+            if until > self.now {
+                return;
+            }
+            self.gathering.pop();
+            round.lap_began = self.now;
+            self.busy.push_back(round);
+        }
+    }
+
+    fn go_round(&mut self, round: &mut Round, visits: &mut usize) -> Leaves {
+        while *visits > 0 {
+            *visits -= 1;
+            let Some((key, ends)) = self.rooms.get_mut(round.room).and_then(Room::advance) else {
+                return Leaves::Finished;
+            };
+            self.offer(key);
+            if ends == Ends::Nothing {
+                continue;
+            }
+            let Some(room) = self.rooms.get_mut(round.room) else {
+                return Leaves::Finished;
+            };
+            let (messages, bytes) = room.waiting();
+            room.came_round(ends);
+            self.unpark(round.room);
+            if ends == Ends::Everything {
+                return Leaves::Finished;
+            }
+            let now = self.network.now();
+            let lap = now - round.lap_began;
+            round.lap_began = now;
+            let rest = (lap + lap / 2).min(self.limits.gather);
+            if messages < ENOUGH_MESSAGES && bytes < ENOUGH_BYTES && rest > Duration::ZERO {
+                return Leaves::Gathers(now + rest);
+            }
+        }
+        Leaves::Unfinished
+    }
+
+    /// Offers a connection all that it is owed, in one write.
+    pub(super) fn offer(&mut self, key: Key) {
+        let now = self.now.tick();
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        if connection.flags.has(Flags::ENDED) {
+            return;
+        }
+        let place = connection.place();
+        let lane = lane_of(place, &self.rooms, &self.lobby);
+        let mut unfinished = false;
+        if !connection.flags.has(Flags::BLOCKED) {
+            let Ok(owed) = connection.outbox.owed(lane, None, OFFER) else {
+                return self.end(key, Gone::FellBehind);
+            };
+            if !owed.is_empty() {
+                let sent = match connection.socket.send(owed.slices()) {
+                    Ok(sent) => sent,
+                    Err(error) => return self.end(key, Gone::Broken(error.kind())),
+                };
+                connection.outbox.wrote(sent.bytes);
+                connection.progress = now;
+                if sent.full {
+                    connection.flags.set(Flags::BLOCKED);
+                    self.blocked += 1;
+                }
+                unfinished = !sent.full && connection.outbox.owes(lane);
+            }
+        } else if connection.outbox.cursor() < lane.start() && connection.outbox.owes(lane) {
+            return self.end(key, Gone::FellBehind);
+        }
+        let lags = connection.outbox.owes(lane);
+        let through = connection.outbox.is_through();
+        let cursor = connection.outbox.cursor();
+        let lagged = connection.flags.clear(Flags::LAGS);
+        if lags {
+            connection.flags.set(Flags::LAGS);
+        }
+        if let Some(place) = place
+            && let Some(room) = self.rooms.get_mut(place.room)
+        {
+            room.visited(place.encoding, cursor);
+            match (lagged, lags) {
+                (false, true) => room.lags(),
+                (true, false) => room.lags_no_more(),
+                (false, false) | (true, true) => {}
+            }
+        }
+        if unfinished {
+            self.will_write(key);
+        }
+        if through {
+            self.wrote_its_last(key);
+        }
+    }
+
+    /// A closing connection has been written everything: FIN, and then the peer's.
+    pub(super) fn wrote_its_last(&mut self, key: Key) {
+        let now = self.tick();
+        let Some(connection) = self.connection(key) else {
+            return;
+        };
+        let Stage::Closing(farewell) = &mut connection.stage else {
+            return;
+        };
+        match farewell.awaits {
+            Awaits::Close(_) | Awaits::Fin => {}
+            Awaits::Outbox if connection.flags.has(Flags::FIN_SEEN) => self.end(key, Gone::Closed),
+            Awaits::Outbox => {
+                farewell.awaits = Awaits::Fin;
+                connection.socket.half_close();
+                let id = connection.id;
+                self.draining.set(Ticket { key, id }, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Every limit by its name, its default, and how they must fit each other.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::http::HeadLimits;
+
+/// What one client, all clients together and the server's patience are bounded by. In each, zero
+/// switches off what can be switched off.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections in all (`--max-connections`).
+    pub max_connections: usize,
+    /// Connections of one address, an IPv6 address being its first 64 bits (`--max-per-address`).
+    pub max_per_address: u32,
+    /// Whether those on this machine are held to that too: a proxy's clients all come from there.
+    pub count_loopback: bool,
+    /// Connections that have not finished their handshake; one more ends the oldest.
+    pub max_handshaking: usize,
+    /// Rooms (`--max-rooms`).
+    pub max_rooms: usize,
+    /// Request heads.
+    pub head: HeadLimits,
+    /// Bytes of a message (`--max-message`).
+    pub max_message: usize,
+    /// Frames of a message (`--max-frames`).
+    pub max_frames: u32,
+    /// From the first byte of a message to its last (`--message-timeout`).
+    pub message_timeout: Duration,
+    /// Bytes of half messages in all.
+    pub max_half_messages: usize,
+    /// Bytes owed to one client alone (`--max-owed`).
+    pub max_owed: usize,
+    /// Bytes that one lane of a room remembers (`--lane-bytes`).
+    pub lane_bytes: usize,
+    /// Bytes that all lanes remember (`--lanes-bytes`).
+    pub lanes_bytes: usize,
+    /// Messages a second of one client (`--message-rate`).
+    pub message_rate: u32,
+    /// Messages beyond the rate at once (`--message-burst`).
+    pub message_burst: u32,
+    /// Bytes a second of one client (`--byte-rate`).
+    pub byte_rate: u32,
+    /// Pings a second of one client (`--ping-rate`).
+    pub ping_rate: u32,
+    /// From the connection to the end of the request head (`--handshake-timeout`).
+    pub handshake_timeout: Duration,
+    /// Silence after which a client is pinged (`--ping-interval`).
+    pub ping_interval: Duration,
+    /// Silence after a ping that ends a connection (`--ping-timeout`).
+    pub ping_timeout: Duration,
+    /// For a client that is owed bytes: time in which it takes none of them (`--progress-timeout`).
+    pub progress_timeout: Duration,
+    /// From our Close to the peer's (`--close-timeout`).
+    pub close_timeout: Duration,
+    /// The longest rest of a room under load (`--gather`).
+    pub gather: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            max_connections: 10_000,
+            max_per_address: 0,
+            count_loopback: false,
+            max_handshaking: 10_000,
+            max_rooms: 10_000,
+            head: HeadLimits::default(),
+            max_message: 64 * 1024,
+            max_frames: 1_024,
+            message_timeout: Duration::from_secs(30),
+            max_half_messages: 64 * 1024 * 1024,
+            max_owed: 1024 * 1024,
+            lane_bytes: 4 * 1024 * 1024,
+            lanes_bytes: 256 * 1024 * 1024,
+            message_rate: 50,
+            message_burst: 100,
+            byte_rate: 256 * 1024,
+            ping_rate: 10,
+            handshake_timeout: Duration::from_secs(10),
+            ping_interval: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(20),
+            progress_timeout: Duration::from_secs(30),
+            close_timeout: Duration::from_secs(5),
+            gather: Duration::from_millis(20),
+        }
+    }
+}
+
+/// Two limits that do not fit each other, or one that cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit(String);
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unfit {}
+
+/// Bytes of the smallest frame that a client can send: a header with a mask.
+const SMALLEST_FRAME: usize = 6;
+
+/// The most bytes that a message takes in any encoding beside six times its own.
+const ENVELOPE: usize = 512;
+
+/// The fewest bytes that a read may take, and all that it takes while rates are on.
+pub(super) const SMALL_READ: usize = 4 * 1024;
+
+/// The most bytes that a read takes.
+pub(super) const LARGE_READ: usize = 64 * 1024;
+
+/// The most messages or pings that can be allowed at once: what is beyond is kept in 16 bits.
+const MOST_AT_ONCE: u32 = 5_000;
+
+impl Limits {
+    /// Bytes that one read takes: as many as half a lane can hold in their worst encoding beside the
+    /// largest frame, and few while rates are on, so that nobody runs deep into debt by one read.
+    pub fn read_bytes(&self) -> usize {
+        if self.has_rates() {
+            SMALL_READ
+        } else {
+            self.largest_read().clamp(SMALL_READ, LARGE_READ)
+        }
+    }
+
+    /// Whether what one client says is held to a rate.
+    pub fn has_rates(&self) -> bool {
+        self.message_rate > 0 || self.byte_rate > 0
+    }
+
+    fn largest_read(&self) -> usize {
+        let spare = (self.lane_bytes / 2).saturating_sub(self.largest_frame());
+        spare / ENVELOPE * SMALLEST_FRAME
+    }
+
+    /// A message of control characters takes six bytes for each in JSON.
+    fn largest_frame(&self) -> usize {
+        self.max_message.saturating_mul(6).saturating_add(1024)
+    }
+
+    /// Checks each limit, and that they fit each other.
+    ///
+    /// # Errors
+    /// One sentence that names the options.
+    pub fn check(&self) -> Result<(), Unfit> {
+        let unfit = |sentence: String| Err(Unfit(sentence));
+        for (option, value) in [
+            ("--max-connections", self.max_connections),
+            ("--max-rooms", self.max_rooms),
+            ("--max-message", self.max_message),
+            ("--max-frames", self.max_frames as usize),
+        ] {
+            if value == 0 {
+                return unfit(format!("{option} must be at least 1"));
+            }
+        }
+        for (option, value) in [
+            ("--handshake-timeout", self.handshake_timeout),
+            ("--close-timeout", self.close_timeout),
+            ("--progress-timeout", self.progress_timeout),
+        ] {
+            if value.is_zero() {
+                return unfit(format!("{option} must be longer than 0"));
+            }
+        }
+        if self.largest_read() < SMALL_READ {
+            let needed = 2
+                * (self.largest_frame()
+                    + SMALL_READ.div_ceil(SMALLEST_FRAME) * ENVELOPE
+                    + ENVELOPE);
+            return unfit(format!(
+                "--lane-bytes {} is too small for --max-message {}: it must be at least {needed}",
+                self.lane_bytes, self.max_message
+            ));
+        }
+        if self.lanes_bytes < self.lane_bytes {
+            return unfit(format!(
+                "--lanes-bytes {} is less than --lane-bytes {}",
+                self.lanes_bytes, self.lane_bytes
+            ));
+        }
+        if self.message_rate > 0 && self.message_burst == 0 {
+            return unfit("--message-burst must be at least 1 while --message-rate is on".into());
+        }
+        for (option, value) in [
+            ("--message-burst", self.message_burst),
+            ("--ping-rate", self.ping_rate),
+        ] {
+            if value > MOST_AT_ONCE {
+                return unfit(format!("{option} must be at most {MOST_AT_ONCE}"));
+            }
+        }
+        if let Some(debt) = self.largest_debt()
+            && !self.ping_interval.is_zero()
+            && debt > self.ping_timeout
+        {
+            return unfit(format!(
+                "a client may be unread for {} s at these rates, longer than --ping-timeout {} s: \
+                 raise --message-rate, --byte-rate or --ping-timeout",
+                debt.as_secs(),
+                self.ping_timeout.as_secs()
+            ));
+        }
+        Ok(())
+    }
+
+    /// The longest time for which a client is not read because of what one read brought.
+    fn largest_debt(&self) -> Option<Duration> {
+        let frames = SMALL_READ.div_ceil(SMALLEST_FRAME) as u64;
+        let messages = frames.checked_div(u64::from(self.message_rate));
+        let bytes = (SMALL_READ as u64).checked_div(u64::from(self.byte_rate));
+        messages.max(bytes).map(Duration::from_secs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_fit_each_other() {
+        assert_eq!(Limits::default().check(), Ok(()));
+        let without_rates = Limits {
+            message_rate: 0,
+            byte_rate: 0,
+            ..Limits::default()
+        };
+        assert_eq!(without_rates.check(), Ok(()));
+        assert!(without_rates.read_bytes() > SMALL_READ);
+    }
+
+    #[test]
+    fn limits_that_do_not_fit_are_named() {
+        let base = Limits::default;
+        for (limits, named) in [
+            (
+                Limits {
+                    max_message: 0,
+                    ..base()
+                },
+                "--max-message",
+            ),
+            (
+                Limits {
+                    max_rooms: 0,
+                    ..base()
+                },
+                "--max-rooms",
+            ),
+            (
+                Limits {
+                    lane_bytes: 1 << 20,
+                    ..base()
+                },
+                "--lane-bytes 1048576 is too small",
+            ),
+            (
+                Limits {
+                    max_message: 1 << 20,
+                    ..base()
+                },
+                "for --max-message 1048576",
+            ),
+            (
+                Limits {
+                    lanes_bytes: 1 << 20,
+                    ..base()
+                },
+                "--lanes-bytes",
+            ),
+            (
+                Limits {
+                    message_burst: 0,
+                    ..base()
+                },
+                "--message-burst",
+            ),
+            (
+                Limits {
+                    message_rate: 1,
+                    ..base()
+                },
+                "--ping-timeout",
+            ),
+            (
+                Limits {
+                    byte_rate: 100,
+                    ..base()
+                },
+                "--ping-timeout",
+            ),
+            (
+                Limits {
+                    close_timeout: Duration::ZERO,
+                    ..base()
+                },
+                "--close-timeout",
+            ),
+        ] {
+            let sentence = limits.check().unwrap_err().to_string();
+            assert!(sentence.contains(named), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn the_lane_that_the_message_for_a_small_one_asks_for_is_large_enough() {
+        for max_message in [1, 1000, 65_536, 1 << 24] {
+            let small = Limits {
+                max_message,
+                lane_bytes: 1,
+                ..Limits::default()
+            };
+            let sentence = small.check().unwrap_err().to_string();
+            let needed: usize = sentence.rsplit(' ').next().unwrap().parse().unwrap();
+            let fits = Limits {
+                lane_bytes: needed,
+                lanes_bytes: needed,
+                ..small
+            };
+            assert_eq!(fits.check(), Ok(()), "{max_message}");
+        }
+    }
+}

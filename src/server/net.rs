@@ -1,0 +1,217 @@
+//! The kernel's network, by way of mio: the only place that knows it.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::time::{Duration, Instant, SystemTime};
+
+use mio::event::Event;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Events, Interest, Poll, Token};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook_mio::v1_0::Signals;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::{Moment, Network, Readiness, Ready, Received, Sent, Signal, Transport};
+use crate::chat::Key;
+
+/// Events of one wait: a small batch would spoil the gathering of messages.
+const EVENTS: usize = 1_024;
+
+/// Newcomers that the kernel keeps for us, as far as the system allows.
+const BACKLOG: i32 = 4_096;
+
+const LISTENERS: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+
+/// Opens a listener whose connections inherit what it sets here: no delay, and a send buffer of
+/// `send_buffer` bytes (0: as the kernel likes).
+///
+/// # Errors
+/// The address cannot be listened on.
+pub fn listen(address: SocketAddr, send_buffer: usize) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_tcp_nodelay(true)?;
+    if send_buffer > 0 {
+        socket.set_send_buffer_size(send_buffer)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
+}
+
+/// The kernel's network.
+pub struct Kernel {
+    poll: Poll,
+    events: Events,
+    listeners: Vec<TcpListener>,
+    /// The listener that is asked first for the next newcomer.
+    turn: usize,
+    signals: Signals,
+    began: Instant,
+    /// A descriptor in reserve, to turn newcomers away when there is none left.
+    reserve: Option<File>,
+}
+
+impl Kernel {
+    /// A network that accepts from these listeners, and reports SIGINT, SIGTERM and SIGUSR1.
+    ///
+    /// # Errors
+    /// The kernel has no poll or no descriptor for us.
+    pub fn new(mut listeners: Vec<TcpListener>) -> io::Result<Kernel> {
+        let poll = Poll::new()?;
+        for listener in &mut listeners {
+            poll.registry()
+                .register(listener, LISTENERS, Interest::READABLE)?;
+        }
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
+        poll.registry()
+            .register(&mut signals, SIGNALS, Interest::READABLE)?;
+        Ok(Kernel {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            listeners,
+            turn: 0,
+            signals,
+            began: Instant::now(),
+            reserve: Some(File::open("/dev/null")?),
+        })
+    }
+}
+
+impl Network for Kernel {
+    type Socket = TcpStream;
+
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            polled => polled?,
+        }
+        for event in &self.events {
+            match event.token() {
+                LISTENERS => ready.push(Ready::Newcomers),
+                SIGNALS => ready.extend(self.signals.pending().map(|signal| match signal {
+                    SIGUSR1 => Ready::Signal(Signal::Report),
+                    _ => Ready::Signal(Signal::End),
+                })),
+                Token(key) => ready.push(Ready::Connection(Key(key as u32), readiness(event))),
+            }
+        }
+        Ok(())
+    }
+
+    fn now(&mut self) -> Moment {
+        Moment::default() + self.began.elapsed()
+    }
+
+    fn unix_millis(&mut self) -> u64 {
+        let since = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn accept(&mut self) -> io::Result<(TcpStream, IpAddr)> {
+        for _ in 0..self.listeners.len() {
+            let listener = &self.listeners[self.turn];
+            match listener.accept() {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.turn = (self.turn + 1) % self.listeners.len();
+                }
+                accepted => return accepted.map(|(socket, address)| (socket, address.ip())),
+            }
+        }
+        Err(ErrorKind::WouldBlock.into())
+    }
+
+    fn register(&mut self, socket: &mut TcpStream, key: Key) -> io::Result<()> {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.poll
+            .registry()
+            .register(socket, Token(key.0 as usize), both)
+    }
+
+    fn shed(&mut self, response: &[u8]) -> bool {
+        if self.reserve.take().is_none() {
+            self.reserve = File::open("/dev/null").ok();
+            return false;
+        }
+        let shed = self.accept().map(|(mut socket, _)| {
+            // Best effort: the buffer of a new socket is empty, and the peer may be gone.
+            let _ = socket.write(response);
+            let _ = socket.shutdown(Shutdown::Both);
+        });
+        self.reserve = File::open("/dev/null").ok();
+        shed.is_ok()
+    }
+
+    fn stop_listening(&mut self) {
+        self.listeners.clear();
+    }
+}
+
+fn readiness(event: &Event) -> Readiness {
+    Readiness {
+        readable: event.is_readable(),
+        writable: event.is_writable(),
+        half_closed: event.is_read_closed(),
+        broken: event.is_error() || event.is_write_closed(),
+    }
+}
+
+impl Transport for TcpStream {
+    fn receive(&mut self, into: &mut [u8]) -> io::Result<Received> {
+        match retried(|| self.read(into))? {
+            None => Ok(Received::default()),
+            Some(bytes) => Ok(Received {
+                bytes,
+                more: bytes == into.len(),
+                end: bytes == 0,
+            }),
+        }
+    }
+
+    fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Sent> {
+        let offered: usize = parts.iter().map(|part| part.len()).sum();
+        let written = match parts {
+            [part] => retried(|| self.write(part))?,
+            parts => retried(|| self.write_vectored(parts))?,
+        };
+        let bytes = written.unwrap_or(0);
+        Ok(Sent {
+            bytes,
+            full: bytes < offered,
+        })
+    }
+
+    fn half_close(&mut self) {
+        // It fails where the peer has gone already, which the next read will tell.
+        let _ = self.shutdown(Shutdown::Write);
+    }
+
+    fn abandon(&mut self) {
+        // It fails where there is nothing left to abandon.
+        let _ = SockRef::from(&*self).set_linger(Some(Duration::ZERO));
+    }
+}
+
+/// One system call, again if a signal interrupted it; `None` where it would block.
+fn retried(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
+    loop {
+        match call() {
+            Ok(bytes) => return Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

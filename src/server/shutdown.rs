@@ -1,0 +1,123 @@
+//! The end of the server: nobody comes in, nothing more is published, what is owed is written, and
+//! everybody is told to go.
+
+use std::time::Duration;
+
+use super::connection::{Awaits, Stage};
+use super::{Moment, Network, Server, Signal};
+use crate::chat::Key;
+use crate::http::Refusal;
+use crate::ws::CloseCode;
+
+/// Goodbyes in a second, if that suffices to have said all of them in [`LONGEST`].
+const GOODBYES: u64 = 5_000;
+
+/// By when all goodbyes have been said.
+const LONGEST: Duration = Duration::from_secs(3);
+
+/// From one batch of goodbyes to the next.
+const STEP: Duration = Duration::from_millis(10);
+
+/// A server that is about to end.
+#[derive(Debug)]
+pub(super) struct Shutdown {
+    began: Moment,
+    /// The next slab entry to be told.
+    next: usize,
+    /// Slab entries to be told in a second.
+    pace: u64,
+    due: Moment,
+    /// By then it ends, whoever is still there.
+    at_last: Moment,
+    /// Asked a second time: it ends with this turn.
+    at_once: bool,
+}
+
+impl Shutdown {
+    pub(super) fn due(&self) -> Moment {
+        self.due
+    }
+}
+
+impl<N: Network> Server<N> {
+    pub(super) fn signalled(&mut self, signal: Signal) {
+        match (signal, &mut self.shutdown) {
+            (Signal::Report, _) => {
+                let (here, rooms) = (self.connections.len(), self.rooms.len());
+                log::info!("{here} connections in {rooms} rooms; {}", self.counts);
+            }
+            (Signal::End, Some(shutdown)) => shutdown.at_once = true,
+            (Signal::End, None) => {
+                log::info!(
+                    "shutting down: {} connections are told to go",
+                    self.connections.len()
+                );
+                self.network.stop_listening();
+                let longest = LONGEST + self.limits.close_timeout + Duration::from_secs(2);
+                self.shutdown = Some(Shutdown {
+                    began: self.now,
+                    next: 0,
+                    pace: GOODBYES.max(self.highest as u64 / LONGEST.as_secs()),
+                    due: self.now,
+                    at_last: self.now + longest,
+                    at_once: false,
+                });
+            }
+        }
+    }
+
+    /// Says the goodbyes that are due.
+    pub(super) fn go_on_shutting_down(&mut self) {
+        let Some(shutdown) = &mut self.shutdown else {
+            return;
+        };
+        if shutdown.due > self.now {
+            return;
+        }
+        let elapsed = (self.now - shutdown.began + STEP).as_micros() as u64;
+        let upto = self
+            .highest
+            .min((elapsed * shutdown.pace / 1_000_000) as usize);
+        let entries = shutdown.next..upto;
+        shutdown.next = shutdown.next.max(upto);
+        shutdown.due = if upto < self.highest {
+            self.now + STEP
+        } else {
+            shutdown.at_last
+        };
+        for entry in entries {
+            self.say_goodbye(Key(entry as u32));
+        }
+    }
+
+    fn say_goodbye(&mut self, key: Key) {
+        let Some(connection) = self.connection(key) else {
+            return;
+        };
+        match &mut connection.stage {
+            Stage::Handshaking(_) => self.refuse(key, Refusal::ShuttingDown),
+            Stage::Open(member) => {
+                let decoder = member
+                    .half
+                    .take()
+                    .map(|half| half.decoder)
+                    .unwrap_or_default();
+                self.say_last(
+                    key,
+                    CloseCode::GOING_AWAY,
+                    "shutting down",
+                    Awaits::Close(decoder),
+                );
+            }
+            Stage::Closing(_) => {}
+        }
+    }
+
+    /// Whether there is nothing more to do, ever.
+    pub(super) fn is_over(&self) -> bool {
+        let Some(shutdown) = &self.shutdown else {
+            return false;
+        };
+        shutdown.at_once || self.connections.is_empty() || self.now >= shutdown.at_last
+    }
+}

@@ -1,0 +1,121 @@
+//! What the event loop needs of the world: sockets, and somebody who says which of them are ready.
+//!
+//! Two implementations exist: the kernel's, by way of mio, and a simulated one that obeys a seed.
+
+use std::io::{self, IoSlice};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::Moment;
+use crate::chat::Key;
+
+/// What one read brought.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Bytes that were put at the front of the buffer.
+    pub bytes: usize,
+    /// Whether another read may bring more without a new event.
+    pub more: bool,
+    /// Whether the peer has said its last: nothing was read, and nothing ever will be.
+    pub end: bool,
+}
+
+/// What one write took.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Bytes that were taken off the front.
+    pub bytes: usize,
+    /// Whether the socket is full: an event will say when it no longer is.
+    pub full: bool,
+}
+
+/// A socket that never blocks.
+pub trait Transport {
+    /// Reads once.
+    ///
+    /// # Errors
+    /// The connection is broken. That nothing is there is not an error.
+    fn receive(&mut self, into: &mut [u8]) -> io::Result<Received>;
+
+    /// Writes once.
+    ///
+    /// # Errors
+    /// The connection is broken. That there is no room is not an error.
+    fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Sent>;
+
+    /// Sends FIN behind what was written; reading goes on.
+    fn half_close(&mut self);
+
+    /// Makes the close that follows drop what the kernel still holds.
+    fn abandon(&mut self);
+}
+
+/// What an event says of a connection. Events are edges: each says only what is new.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// A read may bring something.
+    pub readable: bool,
+    /// A socket that was full has room again.
+    pub writable: bool,
+    /// The peer has closed its side.
+    pub half_closed: bool,
+    /// Both sides are closed, or the connection is broken.
+    pub broken: bool,
+}
+
+/// One event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ready {
+    /// Somebody may be waiting to be accepted.
+    Newcomers,
+    /// The state of a connection has changed.
+    Connection(Key, Readiness),
+    /// The process was asked to end, or to say how it is.
+    Signal(Signal),
+}
+
+/// What the process can be asked from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// To end in good order; asked again, to end at once.
+    End,
+    /// To log its counters.
+    Report,
+}
+
+/// Where connections come from, and who says what is ready.
+pub trait Network {
+    /// A connection.
+    type Socket: Transport;
+
+    /// Waits until something is ready, at most so long (`None`: for ever), and appends what it is.
+    ///
+    /// # Errors
+    /// The network is of no use any more.
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
+
+    /// The time since the start. Never goes back.
+    fn now(&mut self) -> Moment;
+
+    /// Milliseconds since 1970, as the wall clock has it.
+    fn unix_millis(&mut self) -> u64;
+
+    /// The next newcomer.
+    ///
+    /// # Errors
+    /// `WouldBlock` if there is none, and whatever else `accept(2)` has.
+    fn accept(&mut self) -> io::Result<(Self::Socket, IpAddr)>;
+
+    /// Asks for events of a connection, which will carry its key.
+    ///
+    /// # Errors
+    /// The kernel cannot keep watch over one more.
+    fn register(&mut self, socket: &mut Self::Socket, key: Key) -> io::Result<()>;
+
+    /// Turns one newcomer away although no descriptor is left: gives up a reserve, takes the newcomer
+    /// in its place, writes `response` to it, and closes it. Returns whether that was possible.
+    fn shed(&mut self, response: &[u8]) -> bool;
+
+    /// Accepts nobody any more.
+    fn stop_listening(&mut self);
+}

@@ -1,0 +1,224 @@
+//! What is due: deadlines in their order, and the watchman's walk.
+//!
+//! Open connections have no timers. A watchman walks past all of them, a slice at a time, once per
+//! eighth of the shortest patience: he pings the silent, ends the dead and the stuck, and spreads
+//! all of it over time. While there is nothing to watch for he stays at home.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use super::clock::ticks;
+use super::connection::{Awaits, Flags, Gone, Stage, Ticket};
+use super::receive::lane_of;
+use super::{Limits, Moment, Network, Server};
+use crate::chat::Key;
+use crate::feed::Piece;
+use crate::http::Refusal;
+use crate::ws::CloseCode;
+
+/// Connections that the watchman looks at in one go, at least.
+const SLICE: usize = 2_000;
+
+/// A ping without a payload (RFC 6455, section 5.5.2).
+const PING: &[u8] = &[0x89, 0x00];
+
+/// Where the watchman is, and when he goes on.
+#[derive(Debug)]
+pub(super) struct Watchman {
+    /// The next slab entry that he looks at.
+    next: usize,
+    due: Moment,
+    /// Time for one walk past everybody.
+    round: Duration,
+}
+
+impl Watchman {
+    pub(super) fn new(limits: &Limits) -> Watchman {
+        let shortest = [
+            limits.ping_interval,
+            limits.ping_timeout,
+            limits.progress_timeout,
+            limits.message_timeout,
+        ]
+        .into_iter()
+        .filter(|patience| !patience.is_zero())
+        .min()
+        .unwrap_or(Duration::from_secs(30));
+        Watchman {
+            next: 0,
+            due: Moment::default(),
+            round: shortest / 8,
+        }
+    }
+
+    /// When he goes on, if there is anybody to watch.
+    pub(super) fn due(&self, anybody: bool) -> Option<Moment> {
+        anybody.then_some(self.due)
+    }
+}
+
+impl<N: Network> Server<N> {
+    pub(super) fn watch(&mut self) {
+        self.end_handshakes();
+        self.end_closings();
+        if self
+            .watchman
+            .due(self.anybody_to_watch())
+            .is_some_and(|due| due <= self.now)
+        {
+            self.walk();
+        }
+        self.go_on_shutting_down();
+    }
+
+    /// Whether somebody may have to be pinged, or ended for taking or finishing nothing.
+    pub(super) fn anybody_to_watch(&self) -> bool {
+        let pings = !self.limits.ping_interval.is_zero() && !self.connections.is_empty();
+        pings || self.blocked > 0 || self.half_bytes > 0
+    }
+
+    /// Passes over those in front who have finished their handshakes, or are gone.
+    pub(super) fn forget_finished_handshakes(&mut self) {
+        while let Some((_, ticket)) = self.handshaking.front() {
+            if self
+                .holder(ticket)
+                .is_some_and(|found| matches!(found.stage, Stage::Handshaking(_)))
+            {
+                return;
+            }
+            self.handshaking.pop_front();
+        }
+    }
+
+    fn end_handshakes(&mut self) {
+        self.forget_finished_handshakes();
+        while let Some((due, ticket)) = self.handshaking.front()
+            && due <= self.tick()
+        {
+            self.handshaking.pop_front();
+            self.counts.handshake_timeouts += 1;
+            self.refuse(ticket.key, Refusal::RequestTimeout);
+            self.forget_finished_handshakes();
+        }
+    }
+
+    /// Closings that take too long, of our Close and of the peer's FIN.
+    fn end_closings(&mut self) {
+        let now = self.tick();
+        while let Some((due, ticket)) = self.closing.front() {
+            let still = self.holder(ticket).is_some_and(|found| match &found.stage {
+                Stage::Closing(farewell) => !matches!(farewell.awaits, Awaits::Fin),
+                Stage::Handshaking(_) | Stage::Open(_) => false,
+            });
+            if still && due > now {
+                break;
+            }
+            self.closing.pop_front();
+            if still {
+                self.close_overdue(ticket);
+            }
+        }
+        while let Some((due, ticket)) = self.draining.front() {
+            let still = self.holder(ticket).is_some();
+            if still && due > now {
+                break;
+            }
+            self.draining.pop_front();
+            if still {
+                self.end(ticket.key, Gone::Closed);
+            }
+        }
+    }
+
+    /// No Close came in time. Whoever has taken everything is closed in good order all the same.
+    fn close_overdue(&mut self, ticket: Ticket) {
+        let Some(connection) = self.connection(ticket.key) else {
+            return;
+        };
+        if !connection.outbox.is_through() {
+            return self.end(ticket.key, Gone::CloseTimeout);
+        }
+        if let Stage::Closing(farewell) = &mut connection.stage {
+            farewell.awaits = Awaits::Outbox;
+        }
+        self.counts.close_timeouts += 1;
+        self.wrote_its_last(ticket.key);
+    }
+
+    /// Looks at the next slice of connections.
+    fn walk(&mut self) {
+        let all = self.highest;
+        let slice = all.min(SLICE);
+        let from = self.watchman.next;
+        for entry in from..(from + slice).min(all) {
+            self.look_at(Key(entry as u32));
+        }
+        self.watchman.next = if from + slice >= all { 0 } else { from + slice };
+        let share = self.watchman.round.as_micros() as u64 * slice as u64 / all.max(1) as u64;
+        self.watchman.due = self.now + Duration::from_micros(share.max(1_000));
+    }
+
+    fn look_at(&mut self, key: Key) {
+        let now = self.tick();
+        let round = ticks(self.watchman.round);
+        let interval = ticks(self.limits.ping_interval);
+        let patience = |time: Duration| {
+            if time.is_zero() {
+                u32::MAX
+            } else {
+                ticks(time)
+            }
+        };
+        let (progress, message) = (
+            patience(self.limits.progress_timeout),
+            patience(self.limits.message_timeout),
+        );
+        let dead = patience(self.limits.ping_timeout).saturating_add(interval + round);
+        let Some(connection) = self.connection(key) else {
+            return;
+        };
+        let Stage::Open(member) = &connection.stage else {
+            return;
+        };
+        let flags = connection.flags;
+        if flags.has(Flags::BLOCKED) && now.since(connection.progress) > progress {
+            return self.end(key, Gone::NoProgress);
+        }
+        if flags.is_unread() {
+            return;
+        }
+        if member
+            .half
+            .as_ref()
+            .is_some_and(|half| now.since(half.since) > message)
+        {
+            self.counts.message_timeouts += 1;
+            return self.say_last(
+                key,
+                CloseCode::POLICY,
+                "the message took too long",
+                Awaits::Outbox,
+            );
+        }
+        if interval == 0 {
+            return;
+        }
+        let silence = now.since(connection.heard);
+        if flags.has(Flags::PINGED) {
+            if silence > dead {
+                self.end(key, Gone::Silent);
+            }
+        } else if silence >= interval {
+            let place = member.place;
+            let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+                return;
+            };
+            let lane = lane_of(Some(place), &self.rooms, &self.lobby);
+            connection.flags.set(Flags::PINGED);
+            connection
+                .outbox
+                .tell(lane, Piece::Bytes(Cow::Borrowed(PING)));
+            self.will_write(key);
+        }
+    }
+}
