@@ -5,6 +5,8 @@
 //! refused at the first byte that makes it so, before anything behind it, so that the same bytes get
 //! the same answer in one piece and one by one.
 
+use std::ops::Range;
+
 use crate::ws::handshake::token;
 
 use super::refusal::Refusal;
@@ -55,7 +57,7 @@ impl Head {
     /// Takes the next bytes of the connection.
     ///
     /// `Ok(None)` means that the head is not whole yet: its bytes are kept. Nothing is copied
-    /// where all of the head is in `fresh`.
+    /// where all of the head is in `fresh`. Once the head is given, there is nothing more to take.
     ///
     /// # Errors
     ///
@@ -129,7 +131,7 @@ impl Scan {
         &mut self,
         bytes: &[u8],
         limits: &HeadLimits,
-    ) -> Result<Option<std::ops::Range<usize>>, Refusal> {
+    ) -> Result<Option<Range<usize>>, Refusal> {
         loop {
             if self.lines == 0
                 && let Some(&first) = bytes.get(self.line)
