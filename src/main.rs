@@ -70,6 +70,7 @@ fn serve(config: Config, send_buffer: usize) -> Result<(), Box<dyn Error>> {
     let site = Site {
         origins: Origins::new(config.allow_origin, on_loopback),
         subprotocols: &["chat"],
+        deflate: false,
         page: Page::embedded(),
     };
     let mut seed = [0; 16];

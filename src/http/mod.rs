@@ -10,6 +10,7 @@
 //! let site = Site {
 //!     origins: Origins::new(Vec::new(), true),
 //!     subprotocols: &["chat"],
+//!     deflate: true,
 //!     page: Page::embedded(),
 //! };
 //! let mut head = Head::default();

@@ -19,7 +19,7 @@ pub enum Origin<'a> {
     /// `null`: a page opened from a file, a sandboxed frame, and others that are nobody's.
     Opaque,
     /// `scheme://host:port`.
-    Site {
+    Tuple {
         /// The scheme.
         scheme: Scheme<'a>,
         /// The host.
@@ -111,17 +111,17 @@ impl<'a> Origin<'a> {
         };
         let Authority { host, port } = Authority::parse(rest).ok_or(BadOrigin::NoHost)?;
         let port = port.or(scheme.default_port());
-        Ok(Self::Site { scheme, host, port })
+        Ok(Self::Tuple { scheme, host, port })
     }
 
     /// Whether pages of this origin come from the server that was asked as `at`: host and port are
     /// equal. `http` and `https` are taken alike, since a proxy in front may speak TLS.
     fn is_at(&self, at: &Authority<'_>) -> bool {
         match self {
-            Self::Site { scheme, host, port } if scheme.is_web() => {
+            Self::Tuple { scheme, host, port } if scheme.is_web() => {
                 *host == at.host && *port == at.port.or(scheme.default_port())
             }
-            Self::Site { .. } | Self::Opaque => false,
+            Self::Tuple { .. } | Self::Opaque => false,
         }
     }
 
@@ -130,20 +130,20 @@ impl<'a> Origin<'a> {
     fn is_local(&self) -> bool {
         match self {
             Self::Opaque => true,
-            Self::Site { scheme, host, .. } => scheme.is_web() && host.is_loopback(),
+            Self::Tuple { scheme, host, .. } => scheme.is_web() && host.is_loopback(),
         }
     }
 
     fn into_owned(self) -> Origin<'static> {
         match self {
             Self::Opaque => Origin::Opaque,
-            Self::Site { scheme, host, port } => {
+            Self::Tuple { scheme, host, port } => {
                 let scheme = match scheme {
                     Scheme::Http => Scheme::Http,
                     Scheme::Https => Scheme::Https,
                     Scheme::Other(name) => Scheme::Other(name.into_owned()),
                 };
-                Origin::Site {
+                Origin::Tuple {
                     scheme,
                     host: host.into_owned(),
                     port,
@@ -202,7 +202,7 @@ impl Origins {
         let known = self.allowed.iter().any(|allowed| match allowed {
             AllowOrigin::Any => true,
             AllowOrigin::Exactly(Origin::Opaque) => false,
-            AllowOrigin::Exactly(Origin::Site { host: allowed, .. }) => allowed == host,
+            AllowOrigin::Exactly(Origin::Tuple { host: allowed, .. }) => allowed == host,
         });
         if !self.on_loopback || host.is_loopback() || known {
             return Ok(());

@@ -17,6 +17,8 @@ pub struct Site {
     pub origins: Origins,
     /// The subprotocols that it speaks, in no order: the client's is the one that counts.
     pub subprotocols: &'static [&'static str],
+    /// Whether it compresses for those who ask for it.
+    pub deflate: bool,
     /// What it shows to browsers.
     pub page: &'static Page,
 }

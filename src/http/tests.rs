@@ -12,6 +12,7 @@ fn site() -> Site {
     Site {
         origins: Origins::new(Vec::new(), true),
         subprotocols: &["chat", "chat.v1"],
+        deflate: true,
         page: Page::embedded(),
     }
 }
@@ -521,6 +522,7 @@ fn strange_pages_are_kept_out_and_named() {
 fn the_handshake_is_answered_with_what_was_offered_and_no_more() {
     let plain = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+    let with = |line: &str| format!("GET / HTTP/1.1\r\n{SOCKET}{line}\r\n\r\n");
     let chat = format!("{plain}Sec-WebSocket-Protocol: chat\r\n\r\n");
     let plain = format!("{plain}\r\n");
     for (offers, answer) in [
@@ -537,8 +539,21 @@ fn the_handshake_is_answered_with_what_was_offered_and_no_more() {
         assert_eq!(outcome.answer, *answer, "{offers:?}");
         assert_eq!(outcome.rest, "é rest".as_bytes());
     }
-    let malformed = "Sec-WebSocket-Protocol: a b\r\n";
-    check(&[("400", format!("GET / HTTP/1.1\r\n{SOCKET}{malformed}\r\n"))]);
+    let deflate = served(&with("Sec-WebSocket-Extensions: permessage-deflate")).answer;
+    let accepted = "\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; \
+        client_no_context_takeover\r\n\r\n";
+    assert!(deflate.ends_with(accepted), "{deflate}");
+    check(&[
+        ("101", with("Sec-WebSocket-Extensions: x-other; y=\"z\"")),
+        (
+            "400",
+            with("Sec-WebSocket-Extensions: permessage-deflate; ="),
+        ),
+        ("400", with("Sec-WebSocket-Extensions:")),
+        ("400", with("Sec-WebSocket-Protocol: a b")),
+        ("400", with("Sec-WebSocket-Protocol: chat, chat")),
+        ("400", with("Sec-WebSocket-Protocol:")),
+    ]);
 }
 
 #[test]

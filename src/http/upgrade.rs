@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use crate::ws::extension::{Deflate, negotiate};
 use crate::ws::handshake::{Key, VERSION, choose_subprotocol};
 
 use super::refusal::Refusal;
@@ -19,6 +20,8 @@ pub struct Upgrade<'a> {
     pub query: Query<'a>,
     /// The subprotocol: the client's first that the server speaks.
     pub subprotocol: Option<&'static str>,
+    /// The compression: the client's first offer that the server accepts.
+    pub deflate: Option<Deflate>,
     /// What proves to the client that it was understood.
     accept: [u8; 28],
 }
@@ -60,11 +63,13 @@ impl<'a> Upgrade<'a> {
         let offers = fields.all("Sec-WebSocket-Protocol");
         let subprotocol = choose_subprotocol(offers, site.subprotocols)
             .map_err(|_| Refusal::MalformedSubprotocols)?;
-        let query = Query::parse(request.query);
+        let offers = fields.all("Sec-WebSocket-Extensions");
+        let deflate = negotiate(offers).map_err(|_| Refusal::MalformedExtensions)?;
         Ok(Some(Self {
             room,
-            query,
+            query: Query::parse(request.query),
             subprotocol,
+            deflate: deflate.filter(|_| site.deflate),
             accept,
         }))
     }
@@ -79,6 +84,10 @@ impl<'a> Upgrade<'a> {
         if let Some(subprotocol) = self.subprotocol {
             out.extend_from_slice(b"\r\nSec-WebSocket-Protocol: ");
             out.extend_from_slice(subprotocol.as_bytes());
+        }
+        if let Some(deflate) = &self.deflate {
+            out.extend_from_slice(b"\r\nSec-WebSocket-Extensions: ");
+            out.extend_from_slice(deflate.response().as_bytes());
         }
         out.extend_from_slice(b"\r\n\r\n");
     }
