@@ -15,6 +15,8 @@ pub(crate) struct Job {
     pub(crate) title: &'static str,
     /// What is measured, with its unit.
     pub(crate) figures: &'static [Figure],
+    /// Which of them stands for the job in the summary.
+    pub(crate) headline: usize,
     /// Whether the ceiling, which has one room and keeps no limits, can take part.
     pub(crate) ceiling: bool,
     /// Runs it once, against a fresh server.
@@ -56,6 +58,7 @@ pub(crate) const JOBS: &[Job] = &[
         name: "connect",
         title: "connect: 10,000 clients shake hands and stay",
         figures: &[RATE, EACH],
+        headline: 1,
         ceiling: true,
         run: |server| rate_and_each(scenario::connect(&mut server.load()?, 10_000)?),
     },
@@ -63,6 +66,7 @@ pub(crate) const JOBS: &[Job] = &[
         name: "churn",
         title: "churn: 10,000 clients shake hands and close",
         figures: &[RATE, EACH],
+        headline: 1,
         ceiling: true,
         run: |server| rate_and_each(scenario::churn(&mut server.load()?, 10_000)?),
     },
@@ -70,6 +74,7 @@ pub(crate) const JOBS: &[Job] = &[
         name: "broadcast-1000",
         title: "broadcast: one talks to 1,000, and goes on when all have heard it (deliveries)",
         figures: &[RATE, EACH],
+        headline: 1,
         ceiling: true,
         run: |server| rate_and_each(scenario::broadcast(&mut server.load()?, 1_000, TIME)?),
     },
@@ -77,6 +82,7 @@ pub(crate) const JOBS: &[Job] = &[
         name: "broadcast-10000",
         title: "broadcast: one talks to 10,000, and goes on when all have heard it (deliveries)",
         figures: &[RATE, EACH],
+        headline: 1,
         ceiling: true,
         run: |server| rate_and_each(scenario::broadcast(&mut server.load()?, 10_000, TIME)?),
     },
@@ -84,6 +90,7 @@ pub(crate) const JOBS: &[Job] = &[
         name: "many-200",
         title: "many: 200 of 200 talk, each goes on when it has heard itself (deliveries)",
         figures: TALK,
+        headline: 0,
         ceiling: true,
         run: |server| talk(scenario::many(&mut server.load()?, 200, 200, TIME)?),
     },
@@ -91,6 +98,7 @@ pub(crate) const JOBS: &[Job] = &[
         name: "many-1000",
         title: "many: 50 of 1,000 talk, each goes on when it has heard itself (deliveries)",
         figures: TALK,
+        headline: 0,
         ceiling: true,
         run: |server| talk(scenario::many(&mut server.load()?, 1_000, 50, TIME)?),
     },
@@ -98,6 +106,7 @@ pub(crate) const JOBS: &[Job] = &[
         name: "pingpong",
         title: "ping-pong: 1,000 clients ping, each again when it has its pong",
         figures: &[RATE, EACH, P99],
+        headline: 1,
         ceiling: true,
         run: |server| {
             let measured = checked(scenario::ping(&mut server.load()?, 1_000, TIME)?)?;
@@ -117,6 +126,7 @@ pub(crate) const JOBS: &[Job] = &[
             plain("MiB in all", 1),
             plain("% of a core", 3),
         ],
+        headline: 1,
         ceiling: true,
         run: |server| {
             let idle = scenario::idle(&mut server.load()?, 1_000, 19_000, Duration::from_secs(5))?;
@@ -132,6 +142,7 @@ pub(crate) const JOBS: &[Job] = &[
         name: "gather",
         title: "gather: 1,000 messages/s to 1,000 clients at fixed moments (deliveries)",
         figures: &[RATE, EACH, plain("% of a core", 1), P50, P99],
+        headline: 2,
         ceiling: true,
         run: |server| {
             let measured = checked(scenario::steady(&mut server.load()?, 1_000, 1_000.0, TIME)?)?;
@@ -144,6 +155,7 @@ pub(crate) const JOBS: &[Job] = &[
         name: "flat",
         title: "flat: server us per delivery, one talks to 100 and to 19,000",
         figures: &[ratio("to 100", 3), ratio("to 19,000", 3), ratio("rise", 2)],
+        headline: 2,
         ceiling: true,
         run: |server| {
             let few = each(&checked(scenario::broadcast(
@@ -167,6 +179,7 @@ pub(crate) const JOBS: &[Job] = &[
             plain("beside 10,000", 3),
             plain("rise", 2),
         ],
+        headline: 2,
         ceiling: false,
         run: |server| {
             let mut load = server.load()?;
@@ -181,6 +194,7 @@ pub(crate) const JOBS: &[Job] = &[
         name: "stall",
         title: "stall: pings of 100 settled clients while 5,000 arrive at once",
         figures: &[plain("arrivals k/s", 1), P50, P99, plain("longest ms", 2)],
+        headline: 2,
         ceiling: true,
         run: |server| {
             let measured = checked(scenario::stall(&mut server.load()?, 5_000)?)?;
@@ -197,6 +211,7 @@ pub(crate) const JOBS: &[Job] = &[
             P50,
             P99,
         ],
+        headline: 3,
         ceiling: false,
         run: |server| {
             let measured = checked(scenario::overload(&mut server.load()?, 200, 10, TIME)?)?;

@@ -7,6 +7,7 @@
 //! - `--peer 'NAME=COMMAND'`: another server, which must say at which address of 127.0.0.1 it listens
 //! - `--each`: the ceiling also with one write per message and client
 //! - `--without-hushd`: only the others
+//! - `--plot DIRECTORY`: also deliveries per second and memory over the number of clients, as SVG
 
 #![allow(
     clippy::print_stdout,
@@ -16,9 +17,11 @@
 
 mod contestants;
 mod jobs;
+mod plot;
 mod table;
 
 use std::io;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Instant;
 
@@ -32,6 +35,7 @@ struct Options {
     names: Vec<String>,
     rounds: usize,
     contestants: Vec<Contestant>,
+    plot: Option<PathBuf>,
 }
 
 fn main() -> io::Result<()> {
@@ -57,14 +61,19 @@ fn main() -> io::Result<()> {
                 .iter()
                 .any(|name| job.name.contains(name.as_str()))
     };
-    for job in JOBS.iter().filter(chosen) {
-        run(job, &options, load_on);
+    let jobs = JOBS.iter().filter(chosen);
+    let done: Vec<_> = jobs.map(|job| (job, run(job, &options, load_on))).collect();
+    if done.len() > 1 {
+        table::summary(&done);
+    }
+    if let Some(directory) = &options.plot {
+        plot::draw(directory, &options.contestants, load_on)?;
     }
     println!("\n{:.0} s in all.", start.elapsed().as_secs_f64());
     Ok(())
 }
 
-fn run(job: &Job, options: &Options, load_on: usize) {
+fn run(job: &Job, options: &Options, load_on: usize) -> Vec<Row> {
     let contestants = options
         .contestants
         .iter()
@@ -95,6 +104,7 @@ fn run(job: &Job, options: &Options, load_on: usize) {
     if !rows.is_empty() {
         table::print(job.title, job.figures, &rows);
     }
+    rows
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> io::Result<Options> {
@@ -102,6 +112,7 @@ fn options(mut args: impl Iterator<Item = String>) -> io::Result<Options> {
         names: Vec::new(),
         rounds: 3,
         contestants: vec![Contestant::Ceiling(Writes::Gathered), Contestant::Hushd],
+        plot: None,
     };
     while let Some(arg) = args.next() {
         let mut value = || {
@@ -112,6 +123,7 @@ fn options(mut args: impl Iterator<Item = String>) -> io::Result<Options> {
             // What cargo adds.
             "--bench" => {}
             "--rounds" => options.rounds = value()?.parse().map_err(io::Error::other)?,
+            "--plot" => options.plot = Some(value()?.into()),
             "--each" => options.contestants.push(Contestant::Ceiling(Writes::Each)),
             "--without-hushd" => options
                 .contestants

@@ -1,6 +1,6 @@
 //! Medians, spreads and ratios, as a Markdown table.
 
-use crate::jobs::Figure;
+use crate::jobs::{Figure, Job};
 
 /// The rounds of one contestant: its figures, or why it has none.
 pub(crate) struct Row {
@@ -53,6 +53,31 @@ pub(crate) fn print(title: &str, figures: &[Figure], rows: &[Row]) {
             row.name,
             cells.collect::<Vec<_>>().join(" | ")
         );
+    }
+}
+
+/// Prints one table of all jobs: a row for each server, the median of one figure for each job.
+pub(crate) fn summary(done: &[(&Job, Vec<Row>)]) {
+    let Some((_, longest)) = done.iter().max_by_key(|(_, rows)| rows.len()) else {
+        return;
+    };
+    let titles = done
+        .iter()
+        .map(|(job, _)| format!("{}: {}", job.name, job.figures[job.headline].name));
+    println!("\n### summary\n");
+    println!("| server | {} |", titles.collect::<Vec<_>>().join(" | "));
+    println!("|---|{}", "---|".repeat(done.len()));
+    for Row { name, .. } in longest {
+        let cells = done.iter().map(|(job, rows)| {
+            let row = rows
+                .iter()
+                .find(|row| row.name == *name && row.rounds.iter().all(Result::is_ok));
+            let digits = job.figures[job.headline].digits;
+            row.map_or("-".to_owned(), |row| {
+                format!("{:.digits$}", median(row.column(job.headline)))
+            })
+        });
+        println!("| {name} | {} |", cells.collect::<Vec<_>>().join(" | "));
     }
 }
 
