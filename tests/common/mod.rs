@@ -1,6 +1,12 @@
 //! A running hushd, seen from outside: its socket, its log, and what the kernel says about its process.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr
+)]
 
 pub mod crowd;
 pub mod peer;
