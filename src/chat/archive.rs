@@ -166,6 +166,15 @@ impl Archive {
         }
     }
 
+    /// Forgets the older half, and gives its memory back.
+    pub fn forget_half(&mut self) {
+        for _ in 0..self.index.len().div_ceil(2) {
+            self.forget_oldest();
+        }
+        self.log.shrink();
+        self.index.shrink_to_fit();
+    }
+
     /// Where a message begins, by its place in the index; behind the last is the end.
     fn start_of(&self, place: usize) -> Offset {
         self.index
@@ -328,6 +337,29 @@ mod tests {
         );
         assert!(archive.since(6).is_some());
         assert_eq!(archive.since(5), None);
+    }
+
+    #[test]
+    fn an_archive_that_is_halved_gives_half_of_its_memory_back() {
+        let mut archive = archive(
+            Bounds {
+                messages: 1000,
+                bytes: 1 << 20,
+                ttl: 1,
+            },
+            999,
+        );
+        let before = archive.reserved();
+        archive.forget_half();
+        assert!(archive.reserved() <= before / 2 + 64);
+        assert_eq!(
+            (archive.since(499).is_some(), archive.since(500).is_some()),
+            (false, true)
+        );
+        while !archive.is_empty() {
+            archive.forget_half();
+        }
+        assert_eq!(archive.reserved(), 0);
     }
 
     proptest! {

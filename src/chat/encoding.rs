@@ -5,6 +5,8 @@
 pub enum Format {
     /// Messages as they were sent, nothing added.
     Plain,
+    /// Messages and presence as JSON: the subprotocol `chat.v1`.
+    ChatV1,
 }
 
 /// What a member's stream looks like on the wire.
@@ -16,20 +18,26 @@ pub struct Encoding {
 
 impl Encoding {
     /// All there are, by their [`Encoding::index`].
-    pub const ALL: [Encoding; Encoding::COUNT] = [Encoding::PLAIN];
+    pub const ALL: [Encoding; Encoding::COUNT] = [Encoding::PLAIN, Encoding::CHAT_V1];
 
     /// How many there are.
-    pub const COUNT: usize = 1;
+    pub const COUNT: usize = 2;
 
     /// The messages as they were sent.
     pub const PLAIN: Encoding = Encoding {
         format: Format::Plain,
     };
 
+    /// The subprotocol `chat.v1`.
+    pub const CHAT_V1: Encoding = Encoding {
+        format: Format::ChatV1,
+    };
+
     /// Which of the [`Encoding::COUNT`] this is.
     pub fn index(self) -> usize {
         match self.format {
             Format::Plain => 0,
+            Format::ChatV1 => 1,
         }
     }
 }

@@ -5,20 +5,26 @@
 //! here does IO, reads a clock or rolls dice: time and random bits are passed in.
 
 pub mod archive;
+mod company;
 mod encoding;
 mod hand;
 pub mod heard;
+mod member;
+mod memory;
 pub mod name;
 pub mod presence;
+mod random;
 mod room;
 mod rooms;
 pub mod session;
 pub mod tick;
 pub mod v1;
 
+pub use company::{Arrival, Greeting, Verdict};
 pub use encoding::{Encoding, Format};
 pub use hand::{Ends, Hand, Visit};
-pub use room::{Message, Place, Room};
+pub use member::{Member, Roster};
+pub use room::{Message, Place, Room, Said, What};
 pub use rooms::{Limits, RoomKey, Rooms, TooManyRooms};
 pub use tick::Tick;
 
@@ -29,3 +35,6 @@ pub struct Key(pub u32);
 /// One member, from its arrival to its end. Never used again, unlike a [`Key`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MemberId(pub u64);
+
+#[cfg(test)]
+mod tests;

@@ -6,17 +6,22 @@
 
 use std::fmt;
 
+use arcstr::ArcStr;
 use hashbrown::HashTable;
 use serde::{Serialize, Serializer};
 use siphasher::sip::SipHasher13;
 use unicode_normalization::UnicodeNormalization;
 
+use super::Key;
+
 /// A name that somebody chose.
 ///
 /// Invariant: 1 to [`Name::MAX_CHARS`] characters in NFC, some of them visible, none of them a control, a
 /// direction or an invisible character; single spaces, and none at the ends; not of the form `guest-N`.
+///
+/// One pointer and one heap block, shared by all copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Name(Box<str>);
+pub struct Name(ArcStr);
 
 /// What somebody asks to be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +82,7 @@ impl Name {
             Some(ZERO_WIDTH_JOINER) => Err(BadName::Forbidden(ZERO_WIDTH_JOINER)),
             Some(_) => match guest_number(&name) {
                 Some(number) => number.map(Wanted::Guest),
-                None => Ok(Wanted::Name(Name(name.into_boxed_str()))),
+                None => Ok(Wanted::Name(Name(name.into()))),
             },
         }
     }
@@ -94,7 +99,7 @@ impl Name {
         let mut name: String = self.0.chars().take(room).collect();
         name.truncate(name.trim_end_matches([' ', ZERO_WIDTH_JOINER]).len());
         name.push_str(&number);
-        Name(name.into_boxed_str())
+        Name(name.into())
     }
 }
 
@@ -142,7 +147,7 @@ impl Serialize for Called<'_> {
 /// from [`Names::insert`] to [`Names::remove`].
 #[derive(Debug)]
 pub struct Names {
-    keys: HashTable<u32>,
+    keys: HashTable<Key>,
     hasher: SipHasher13,
 }
 
@@ -156,7 +161,7 @@ impl Names {
     }
 
     /// Whether somebody is called this.
-    pub fn contains<'a>(&self, name: &Name, name_of: impl Fn(u32) -> &'a str) -> bool {
+    pub fn contains<'a>(&self, name: &Name, name_of: impl Fn(Key) -> &'a str) -> bool {
         let hash = self.hasher.hash(name.0.as_bytes());
         self.keys
             .find(hash, |&key| name_of(key) == name.as_str())
@@ -170,7 +175,7 @@ impl Names {
         &self,
         wanted: Name,
         number: u32,
-        name_of: impl Fn(u32) -> &'a str,
+        name_of: impl Fn(Key) -> &'a str,
     ) -> Option<Name> {
         if !self.contains(&wanted, &name_of) {
             return Some(wanted);
@@ -182,7 +187,7 @@ impl Names {
     }
 
     /// Notes that the member behind `key` has this name.
-    pub fn insert<'a>(&mut self, key: u32, name: &Name, name_of: impl Fn(u32) -> &'a str) {
+    pub fn insert<'a>(&mut self, key: Key, name: &Name, name_of: impl Fn(Key) -> &'a str) {
         let hasher = self.hasher;
         self.keys
             .insert_unique(hasher.hash(name.0.as_bytes()), key, |&key| {
@@ -191,7 +196,7 @@ impl Names {
     }
 
     /// Forgets that the member behind `key` has this name. The others must still be called what they were.
-    pub fn remove<'a>(&mut self, key: u32, name: &Name, name_of: impl Fn(u32) -> &'a str) {
+    pub fn remove<'a>(&mut self, key: Key, name: &Name, name_of: impl Fn(Key) -> &'a str) {
         let hasher = self.hasher;
         if let Ok(entry) = self
             .keys
@@ -400,11 +405,11 @@ mod tests {
     impl Room {
         fn enter(&mut self, member: u32, wanted: &str) -> String {
             let members = &self.members;
-            let name_of = |key| members[&key].as_str();
+            let name_of = |key: Key| members[&key.0].as_str();
             let Some(name) = self.index.free(name(wanted), member, name_of) else {
                 return Called::Guest(member).to_string();
             };
-            self.index.insert(member, &name, name_of);
+            self.index.insert(Key(member), &name, name_of);
             self.members.insert(member, name.clone());
             name.as_str().to_owned()
         }
@@ -412,7 +417,7 @@ mod tests {
         fn leave(&mut self, member: u32) {
             if let Some(name) = self.members.remove(&member) {
                 self.index
-                    .remove(member, &name, |key| self.members[&key].as_str());
+                    .remove(Key(member), &name, |key| self.members[&key.0].as_str());
             }
         }
     }

@@ -1,21 +1,52 @@
 //! One room: who is in it, and what is said there.
 //!
-//! [`Room::hear`] judges what a member says, and [`Room::append`] alone puts it on the lanes. A lane
-//! comes with its first follower and goes with its last. The room also counts how far its hand has
-//! offered each lane to everybody, which is what decides how much the lanes may forget, and whether
-//! the room is full.
+//! [`Rooms::hear`](super::Rooms::hear) judges what a member says, and [`Room::append`] alone puts it on the
+//! lanes and into the archive. A lane comes with its first follower and goes with its last. The room also
+//! counts how far its hand has offered each lane to everybody, which is what decides how much the lanes may
+//! forget, and whether the room is full.
 
+use std::borrow::Cow;
+
+use super::archive::Bounds;
+use super::hand::{Ends, Hand};
+use super::memory::Memory;
+use super::name::Called;
+use super::presence::Presence;
+use super::session::Session;
+use super::v1::{self, Content, Sent};
+use super::{Encoding, Format, Key, RoomKey, Tick};
 use crate::feed::{Lane, Offset};
 use crate::ws::Frame;
 
-use super::hand::{Ends, Hand};
-use super::{Encoding, Format, Key, RoomKey};
-
-/// What a member says, or what everybody hears.
+/// What a client says, before it is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// Text.
     Text(&'a str),
+    /// Bytes.
+    Binary(&'a [u8]),
+}
+
+/// What everybody hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said<'a> {
+    /// The number of the member who says it.
+    pub member: u32,
+    /// What that member is called.
+    pub from: Called<'a>,
+    /// In what form it was said.
+    pub format: Format,
+    /// What is said.
+    pub what: What<'a>,
+    /// By which the speaker knows it when it comes back.
+    pub id: Option<Cow<'a, str>>,
+}
+
+/// What is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What<'a> {
+    /// Text.
+    Text(Cow<'a, str>),
     /// Bytes.
     Binary(&'a [u8]),
 }
@@ -50,7 +81,7 @@ struct Followed {
 #[derive(Debug)]
 pub struct Room {
     path: Box<str>,
-    members: Vec<Key>,
+    pub(super) members: Vec<Key>,
     lanes: [Option<Box<Followed>>; Encoding::COUNT],
     hand: Hand,
     /// Members whose sockets did not take all that they were offered.
@@ -58,11 +89,20 @@ pub struct Room {
     /// Messages since the present lap began.
     fresh: u32,
     lane_bytes: usize,
+    /// 64 random bits, so that a seq of another room's memory can never be taken for one of this.
+    epoch: u64,
+    /// How many messages were ever said here: the seq of the latest.
+    seq: u64,
+    /// How many members there ever were: the number of the latest.
+    arrivals: u32,
+    /// Members that have not departed. The others only wait for their last bytes.
+    present: u32,
+    pub(super) memory: Option<Box<Memory>>,
 }
 
 impl Room {
     /// An empty room whose lanes remember at most `lane_bytes` each.
-    pub fn new(path: &str, lane_bytes: usize) -> Room {
+    pub fn new(path: &str, epoch: u64, lane_bytes: usize) -> Room {
         Room {
             path: path.into(),
             members: Vec::new(),
@@ -71,6 +111,11 @@ impl Room {
             lagging: 0,
             fresh: 0,
             lane_bytes,
+            epoch,
+            seq: 0,
+            arrivals: 0,
+            present: 0,
+            memory: None,
         }
     }
 
@@ -94,6 +139,7 @@ impl Room {
         let seat = self.members.len();
         self.members.push(key);
         self.hand.joined();
+        self.present += 1;
         self.lanes[encoding.index()]
             .get_or_insert_with(|| Box::new(Followed::new(self.lane_bytes)))
             .followers += 1;
@@ -129,9 +175,90 @@ impl Room {
             .map(|followed| &followed.lane)
     }
 
-    /// Publishes a message: everybody is to hear it. Nobody is written to here. Returns whether this
-    /// sets the hand in motion.
-    pub fn append(&mut self, message: Message<'_>) -> bool {
+    /// 64 random bits, new for each room.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The seq of the latest message, counted from 1.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// What replays are read from.
+    pub fn archive(&self) -> Option<&Lane> {
+        self.memory.as_ref().map(|memory| memory.archive.log())
+    }
+
+    /// The session of one of its members.
+    pub(super) fn session(&self, number: u32) -> Session {
+        Session {
+            epoch: self.epoch,
+            number,
+        }
+    }
+
+    /// Opens the memory, if need be. Who is here already counts as announced.
+    pub(super) fn remember(&mut self, random: u128, bounds: Bounds, now: Tick) {
+        let memory = self
+            .memory
+            .get_or_insert_with(|| Box::new(Memory::new(random, self.seq, bounds)));
+        memory
+            .presence
+            .get_or_insert_with(|| Presence::new(self.present, now));
+    }
+
+    /// A member will not be heard any more, but keeps its seat until it leaves that too.
+    pub(super) fn departed(&mut self) {
+        self.present = self.present.saturating_sub(1);
+    }
+
+    /// The number of one more member.
+    pub(super) fn next_number(&mut self) -> u32 {
+        self.arrivals = self.arrivals.saturating_add(1);
+        self.arrivals
+    }
+
+    /// Publishes a message: everybody is to hear it, at `time` in milliseconds since 1970. `limit` is how many
+    /// bytes of JSON it may take. Nobody is written to here. Returns whether this sets the hand in motion.
+    pub fn append(&mut self, said: &Said<'_>, now: Tick, time: u64, limit: usize) -> bool {
+        self.seq += 1;
+        // Each form is made once, and only if somebody hears it, now or later.
+        let hears = |encoding: Encoding| self.lanes[encoding.index()].is_some();
+        let is_json_heard = self.memory.is_some() || hears(Encoding::CHAT_V1);
+        let json = if is_json_heard {
+            said.to_json(self.seq, time, limit)
+        } else {
+            String::new()
+        };
+        let plain = if hears(Encoding::PLAIN) {
+            said.to_plain()
+        } else {
+            What::Binary(&[])
+        };
+
+        let begins = self.publish(|format| {
+            Some(match (format, &plain) {
+                (Format::Plain, What::Text(text)) => Frame::text(text),
+                (Format::Plain, What::Binary(bytes)) => Frame::binary(bytes),
+                (Format::ChatV1, _) => Frame::text(&json),
+            })
+        });
+        if let Some(memory) = &mut self.memory {
+            memory.archive.push(&Frame::text(&json), now);
+        }
+        begins
+    }
+
+    /// Tells those who follow `chat.v1` something that is no message. Returns as [`Room::append`] does.
+    pub(super) fn announce(&mut self, json: &str) -> bool {
+        self.publish(|format| match format {
+            Format::Plain => None,
+            Format::ChatV1 => Some(Frame::text(json)),
+        })
+    }
+
+    fn publish<'f>(&mut self, frame: impl Fn(Format) -> Option<Frame<'f>>) -> bool {
         let begins = self.hand.something_new(self.members.len());
         for encoding in Encoding::ALL {
             let Some(followed) = &mut self.lanes[encoding.index()] else {
@@ -140,11 +267,8 @@ impl Room {
             if begins {
                 followed.begin_lap();
             }
-            match encoding.format {
-                Format::Plain => followed.lane.push(&match message {
-                    Message::Text(text) => Frame::text(text),
-                    Message::Binary(bytes) => Frame::binary(bytes),
-                }),
+            if let Some(frame) = frame(encoding.format) {
+                followed.lane.push(&frame);
             }
         }
         self.fresh = if begins { 1 } else { self.fresh + 1 };
@@ -223,6 +347,46 @@ impl Room {
 
     fn followed(&self) -> impl Iterator<Item = &Followed> {
         self.lanes.iter().flatten().map(Box::as_ref)
+    }
+}
+
+impl Said<'_> {
+    /// As those who follow `chat.v1` hear it: with its size instead of its content where its JSON would
+    /// be longer than `limit`.
+    fn to_json(&self, seq: u64, time: u64, limit: usize) -> String {
+        let (content, size) = match &self.what {
+            What::Text(text) => (Content::Text(text), text.len()),
+            What::Binary(bytes) => (Content::Base64(bytes), bytes.len()),
+        };
+        let json = |content| {
+            let (from, member, id) = (self.from, self.member, self.id.as_deref());
+            Sent::Message {
+                seq,
+                time,
+                from,
+                member,
+                content,
+                id,
+            }
+            .to_json()
+        };
+        let whole = json(content);
+        if whole.len() <= limit {
+            whole
+        } else {
+            json(Content::Size(size))
+        }
+    }
+
+    /// As plain clients hear it: unchanged if one of them says it, else behind the speaker's name.
+    fn to_plain(&self) -> What<'_> {
+        match (self.format, &self.what) {
+            (_, What::Binary(bytes)) => What::Binary(bytes),
+            (Format::Plain, What::Text(text)) => What::Text(Cow::Borrowed(text)),
+            (Format::ChatV1, What::Text(text)) => {
+                What::Text(Cow::Owned(v1::plain_text(self.from, text)))
+            }
+        }
     }
 }
 

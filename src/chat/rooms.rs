@@ -1,10 +1,17 @@
-//! All rooms, found by their paths.
+//! All rooms, found by their paths, and what they may hold together.
+
+use std::collections::BTreeSet;
 
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 use slab::Slab;
 
-use super::Room;
+use super::archive::Bounds;
+use super::heard::Heard;
+use super::random::Random;
+use super::session::Sessions;
+use super::v1::Sent;
+use super::{Encoding, Room, Roster, Tick};
 
 /// Where a room is kept. Used again once the room is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,14 +21,23 @@ pub struct RoomKey(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyRooms;
 
-/// All rooms that somebody is in.
+/// All rooms that somebody is in, or was in lately.
 #[derive(Debug)]
 pub struct Rooms {
-    rooms: Slab<Room>,
+    pub(super) rooms: Slab<Room>,
     /// Keys into `rooms`, by the hash of the path. Seeded, so that nobody can aim at a bucket.
     by_path: HashTable<RoomKey>,
     hasher: SipHasher13,
-    limits: Limits,
+    pub(super) limits: Limits,
+    pub(super) random: Random,
+    pub(super) sessions: Sessions,
+    pub(super) heard: Heard,
+    /// Rooms that have something to announce or to forget, by when.
+    agenda: BTreeSet<(Tick, RoomKey)>,
+    /// Rooms that nobody is in, by since when.
+    vacant: BTreeSet<(Tick, RoomKey)>,
+    /// Bytes of all archives.
+    archived: usize,
 }
 
 /// What bounds rooms.
@@ -31,16 +47,59 @@ pub struct Limits {
     pub max_rooms: usize,
     /// Bytes that one lane remembers.
     pub lane_bytes: usize,
+    /// Bytes of the longest message that is taken.
+    pub max_message: usize,
+    /// Milliseconds after which a silent client is pinged; 0: never.
+    pub ping: u64,
+    /// Messages that a newcomer is sent; with 0 there are no archives.
+    pub history: usize,
+    /// Bytes of one archive.
+    pub history_bytes: usize,
+    /// Bytes of all archives.
+    pub histories_bytes: usize,
+    /// Ticks for which a message, an empty room and a session are remembered.
+    pub history_ttl: u32,
 }
+
+impl Limits {
+    /// For one message that a newcomer is sent, so many are held for those who scroll up or come back.
+    const HELD_FOR_ONE_SENT: usize = 100;
+
+    /// Members that are remembered when they have left, and messages by their ids.
+    const SESSIONS: usize = 65_536;
+
+    pub(super) fn bounds(&self) -> Bounds {
+        Bounds {
+            messages: self.history.saturating_mul(Limits::HELD_FOR_ONE_SENT),
+            bytes: self.history_bytes,
+            ttl: self.history_ttl,
+        }
+    }
+
+    /// Bytes of JSON that a message may become. Twice its own are enough for all but control characters.
+    pub(super) fn max_json(&self) -> usize {
+        self.max_message.saturating_mul(2).saturating_add(1024)
+    }
+}
+
+/// Rooms that are called in one go: the others wait for the next.
+const CALLS: usize = 64;
 
 impl Rooms {
     /// No rooms yet. `seed` is 128 random bits.
     pub fn new(seed: u128, limits: Limits) -> Rooms {
+        let mut random = Random::new(seed);
         Rooms {
             rooms: Slab::new(),
             by_path: HashTable::new(),
-            hasher: SipHasher13::new_with_key(&seed.to_le_bytes()),
+            hasher: SipHasher13::new_with_key(&random.bits128().to_le_bytes()),
+            sessions: Sessions::new(random.bits128(), Limits::SESSIONS, limits.history_ttl),
+            heard: Heard::new(random.bits128(), Limits::SESSIONS),
+            random,
             limits,
+            agenda: BTreeSet::new(),
+            vacant: BTreeSet::new(),
+            archived: 0,
         }
     }
 
@@ -71,7 +130,12 @@ impl Rooms {
             .map(|(key, room)| (RoomKey(key as u32), room))
     }
 
-    /// The room with this path, opened if need be.
+    /// Bytes that all archives take.
+    pub fn archived(&self) -> usize {
+        self.archived
+    }
+
+    /// The room with this path, opened if need be: the room that has been empty for longest makes way.
     ///
     /// # Errors
     /// [`TooManyRooms`] where it would be one more than the limit.
@@ -83,26 +147,175 @@ impl Rooms {
         {
             return Ok(key);
         }
-        if self.rooms.len() >= self.limits.max_rooms {
+        if self.rooms.len() >= self.limits.max_rooms && !self.close_longest_vacant() {
             return Err(TooManyRooms);
         }
-        let key = RoomKey(self.rooms.insert(Room::new(path, self.limits.lane_bytes)) as u32);
+        let room = Room::new(path, self.random.bits64(), self.limits.lane_bytes);
+        let key = RoomKey(self.rooms.insert(room) as u32);
         self.by_path.insert_unique(hash, key, |&key| {
             self.hasher.hash(path_at(&self.rooms, key).as_bytes())
         });
         Ok(key)
     }
 
-    /// Frees a room that nobody is in.
-    pub fn close_if_empty(&mut self, key: RoomKey) {
-        if self.get(key).is_none_or(|room| !room.is_empty()) {
+    /// A seat was left: without a memory, a room that nobody is in is closed.
+    pub fn close_if_empty(&mut self, key: RoomKey, now: Tick) {
+        let Some(room) = self.rooms.get_mut(key.0 as usize) else {
             return;
+        };
+        let (is_empty, is_chat_followed) =
+            (room.is_empty(), room.lane(Encoding::CHAT_V1).is_some());
+        match &mut room.memory {
+            None if is_empty => self.close(key),
+            None => {}
+            Some(memory) => {
+                if !is_chat_followed {
+                    memory.presence = None;
+                }
+                if is_empty {
+                    memory.vacant = Some(now);
+                    self.vacant.insert((now, key));
+                }
+                self.settle(key);
+            }
         }
+    }
+
+    /// When [`Rooms::call`] is to be called.
+    pub fn due(&self) -> Option<Tick> {
+        let agenda = self.agenda.first().map(|&(due, _)| due);
+        [agenda, self.sessions.due(), self.heard.due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Announces and forgets what is due. Returns the rooms whose hands are thereby set in motion.
+    pub fn call(&mut self, roster: &dyn Roster, now: Tick) -> Vec<RoomKey> {
+        self.sessions.forget(now);
+        self.heard.forget(now);
+        let mut in_motion = Vec::new();
+        for _ in 0..CALLS {
+            let Some(&(due, key)) = self.agenda.first() else {
+                break;
+            };
+            if due > now {
+                break;
+            }
+            if self.call_room(key, roster, now) {
+                in_motion.push(key);
+            }
+        }
+        in_motion
+    }
+
+    fn call_room(&mut self, key: RoomKey, roster: &dyn Roster, now: Tick) -> bool {
+        let ttl = self.limits.history_ttl;
+        let Some(room) = self.rooms.get_mut(key.0 as usize) else {
+            return false;
+        };
+        let members: Vec<_> = room
+            .members()
+            .iter()
+            .filter_map(|&key| roster.member(key))
+            .collect();
+        let Some(memory) = &mut room.memory else {
+            return false;
+        };
+        if memory.vacant.is_some_and(|since| since.after(ttl) <= now) {
+            self.close(key);
+            return false;
+        }
+        memory.archive.expire(now);
+        let is_due = |due: Option<Tick>| due.is_some_and(|due| due <= now);
+        let announcement = match &mut memory.presence {
+            Some(presence) if is_due(presence.due()) => presence.announce(
+                members
+                    .iter()
+                    .map(|member| (member.number, member.called())),
+                now,
+            ),
+            Some(_) | None => None,
+        };
+        let begins = announcement
+            .is_some_and(|announcement| room.announce(&Sent::from(&announcement).to_json()));
+        self.settle(key);
+        begins
+    }
+
+    /// Brings the books up to date with what has changed in a room: when it is due, whether it is vacant, and
+    /// what all archives hold together.
+    pub(super) fn settle(&mut self, key: RoomKey) {
+        let ttl = self.limits.history_ttl;
+        let Some(room) = self.rooms.get_mut(key.0 as usize) else {
+            return;
+        };
+        let is_empty = room.is_empty();
+        let Some(memory) = &mut room.memory else {
+            return;
+        };
+        if !is_empty && let Some(since) = memory.vacant.take() {
+            self.vacant.remove(&(since, key));
+        }
+        let closes = memory.vacant.map(|since| since.after(ttl));
+        let due = memory.due().into_iter().chain(closes).min();
+        if due != memory.noted_due {
+            if let Some(noted) = memory.noted_due {
+                self.agenda.remove(&(noted, key));
+            }
+            if let Some(due) = due {
+                self.agenda.insert((due, key));
+            }
+            memory.noted_due = due;
+        }
+        let bytes = memory.archive.reserved();
+        self.archived = self.archived - memory.noted_bytes + bytes;
+        memory.noted_bytes = bytes;
+        self.keep_archives_small();
+    }
+
+    /// All archives together hold too much: first those of empty rooms go, then half of the largest.
+    fn keep_archives_small(&mut self) {
+        while self.archived > self.limits.histories_bytes {
+            if self.close_longest_vacant() {
+                continue;
+            }
+            let memories = self
+                .rooms
+                .iter_mut()
+                .filter_map(|(_, room)| room.memory.as_mut());
+            let Some(memory) = memories.max_by_key(|memory| memory.noted_bytes) else {
+                return;
+            };
+            memory.archive.forget_half();
+            let bytes = memory.archive.reserved();
+            self.archived = self.archived - memory.noted_bytes + bytes;
+            memory.noted_bytes = bytes;
+        }
+    }
+
+    fn close_longest_vacant(&mut self) -> bool {
+        let Some(&(_, key)) = self.vacant.first() else {
+            return false;
+        };
+        self.close(key);
+        true
+    }
+
+    fn close(&mut self, key: RoomKey) {
         let hash = self.hasher.hash(path_at(&self.rooms, key).as_bytes());
         if let Ok(entry) = self.by_path.find_entry(hash, |&other| other == key) {
             entry.remove();
         }
-        self.rooms.try_remove(key.0 as usize);
+        if let Some(memory) = self
+            .rooms
+            .try_remove(key.0 as usize)
+            .and_then(|room| room.memory)
+        {
+            self.archived -= memory.noted_bytes;
+            memory.noted_due.map(|due| self.agenda.remove(&(due, key)));
+            memory.vacant.map(|since| self.vacant.remove(&(since, key)));
+        }
         if self.rooms.is_empty() {
             self.rooms = Slab::new();
             self.by_path = HashTable::new();
@@ -115,18 +328,23 @@ fn path_at(rooms: &Slab<Room>, key: RoomKey) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::chat::{Encoding, Key};
 
+    pub(in crate::chat) const LIMITS: Limits = Limits {
+        max_rooms: 3,
+        lane_bytes: 1 << 20,
+        max_message: 1000,
+        ping: 30_000,
+        history: 5,
+        history_bytes: 10_000,
+        histories_bytes: 25_000,
+        history_ttl: 600,
+    };
+
     fn rooms() -> Rooms {
-        Rooms::new(
-            7,
-            Limits {
-                max_rooms: 3,
-                lane_bytes: 100,
-            },
-        )
+        Rooms::new(7, LIMITS)
     }
 
     #[test]
@@ -136,10 +354,10 @@ mod tests {
         assert_ne!(rooms.enter("/").unwrap(), tea);
         assert_eq!(rooms.enter("/tea"), Ok(tea));
         let seat = rooms.get_mut(tea).unwrap().join(Key(1), Encoding::PLAIN);
-        rooms.close_if_empty(tea);
+        rooms.close_if_empty(tea, Tick(0));
         assert_eq!(rooms.len(), 2);
         rooms.get_mut(tea).unwrap().leave(seat, Encoding::PLAIN);
-        rooms.close_if_empty(tea);
+        rooms.close_if_empty(tea, Tick(0));
         assert_eq!(rooms.len(), 1);
         assert!(rooms.get(tea).is_none());
     }

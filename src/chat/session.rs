@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use siphasher::sip128::SipHasher24;
 
+use super::Key;
 use super::name::Name;
 use super::tick::Tick;
 
@@ -56,7 +57,7 @@ pub struct Claim {
     /// The member.
     pub session: Session,
     /// Where it was when it got the token.
-    pub key: u32,
+    pub key: Key,
 }
 
 /// What is known of a member that is not, or no longer, where its token says.
@@ -70,7 +71,7 @@ pub enum Whereabouts {
         at: Tick,
     },
     /// It came back, and may not yet know the token of its new connection, which has this key.
-    Moved(u32),
+    Moved(Key),
 }
 
 /// The secret behind the tokens, and those who left or moved.
@@ -102,7 +103,7 @@ impl Sessions {
         let mut signed = [0; 16];
         signed[..8].copy_from_slice(&session.epoch.to_le_bytes());
         signed[8..12].copy_from_slice(&session.number.to_le_bytes());
-        signed[12..].copy_from_slice(&key.to_le_bytes());
+        signed[12..].copy_from_slice(&key.0.to_le_bytes());
         let mut token = [0; Token::BYTES];
         token[..8].copy_from_slice(&signed[8..]);
         token[8..].copy_from_slice(&self.secret.hash(&signed).as_bytes());
@@ -118,7 +119,7 @@ impl Sessions {
         };
         let claim = Claim {
             session,
-            key: u32::from_le_bytes([k0, k1, k2, k3]),
+            key: Key(u32::from_le_bytes([k0, k1, k2, k3])),
         };
         // All bytes are looked at, so that the time says nothing about how many are right.
         let difference = self
@@ -140,7 +141,12 @@ impl Sessions {
         }
     }
 
-    /// Where a member is that is not where its token says; it is no longer remembered.
+    /// Where a member is that is not where its token says.
+    pub fn whereabouts(&self, session: Session) -> Option<&Whereabouts> {
+        self.away.get(&session).map(|(_, whereabouts)| whereabouts)
+    }
+
+    /// The same, and it is no longer remembered.
     pub fn recall(&mut self, session: Session) -> Option<Whereabouts> {
         let (since, whereabouts) = self.away.remove(&session)?;
         self.by_age.remove(&(since, session));
@@ -184,7 +190,7 @@ mod tests {
             epoch: 0x5f3c_0a9b_e1d2_7744,
             number: 7,
         },
-        key: 300,
+        key: Key(300),
     };
 
     fn sessions() -> Sessions {
@@ -253,7 +259,7 @@ mod tests {
         sessions.remember(ANN.session, gone(5), Tick(5));
         assert_eq!(sessions.recall(ANN.session), Some(gone(5)));
         assert_eq!(sessions.recall(ANN.session), None);
-        sessions.remember(ANN.session, Whereabouts::Moved(8), Tick(6));
+        sessions.remember(ANN.session, Whereabouts::Moved(Key(8)), Tick(6));
         sessions.remember(ANN.session, gone(9), Tick(9));
         assert_eq!(
             sessions.recall(ANN.session),

@@ -7,7 +7,7 @@ mod encode;
 mod hello;
 mod parse;
 
-pub use encode::{Content, Sent, write_history, write_plain};
+pub use encode::{Content, Sent, history, plain_text};
 pub use hello::{Hello, Since};
 pub use parse::{ErrorCode, Refused, Request};
 

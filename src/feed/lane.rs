@@ -132,6 +132,11 @@ impl Lane {
         }
     }
 
+    /// Gives back the memory that what is remembered does not take.
+    pub fn shrink(&mut self) {
+        self.log.shrink_to_fit();
+    }
+
     fn make_room(&mut self, size: usize) {
         let excess = (self.log.len() + size)
             .saturating_sub(self.limit)

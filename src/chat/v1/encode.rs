@@ -128,20 +128,10 @@ pub enum Content<'a> {
 }
 
 impl Sent<'_> {
-    /// Appends the object's JSON.
-    pub fn write(&self, out: &mut Vec<u8>) {
-        let written = serde_json::to_writer(out, self);
-        debug_assert!(
-            written.is_ok(),
-            "a Vec takes everything, and all keys are strings"
-        );
-    }
-
     /// The object's JSON.
     pub fn to_json(&self) -> String {
-        let mut json = Vec::new();
-        self.write(&mut json);
-        String::from_utf8(json).unwrap_or_default()
+        // It cannot fail: all keys are strings, and nothing here refuses to be written.
+        serde_json::to_string(self).unwrap_or_default()
     }
 }
 
@@ -185,23 +175,23 @@ impl<'a> From<&'a Refused<'_>> for Sent<'a> {
     }
 }
 
-/// Appends a history answer: `messages` writes objects with commas in between, and says whether there are
-/// older ones.
-pub fn write_history(out: &mut Vec<u8>, messages: impl FnOnce(&mut Vec<u8>) -> bool) {
-    out.extend_from_slice(br#"{"type":"history","messages":["#);
-    let more = messages(out);
-    out.extend_from_slice(if more {
+/// A history answer: `messages` writes objects with commas in between, and says whether there are older
+/// ones.
+pub fn history(messages: impl FnOnce(&mut Vec<u8>) -> bool) -> String {
+    let mut json = Vec::from(br#"{"type":"history","messages":["#);
+    let more = messages(&mut json);
+    json.extend_from_slice(if more {
         br#"],"more":true}"#
     } else {
         br#"],"more":false}"#
     });
+    // It was UTF-8 when it was sent.
+    String::from_utf8(json).unwrap_or_default()
 }
 
-/// Appends a message of `chat.v1` as plain clients see it.
-pub fn write_plain(out: &mut Vec<u8>, from: Called<'_>, text: &str) {
-    out.extend_from_slice(from.to_string().as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(text.as_bytes());
+/// A message of `chat.v1` as plain clients see it.
+pub fn plain_text(from: Called<'_>, text: &str) -> String {
+    format!("{from}: {text}")
 }
 
 fn as_text<S: Serializer>(value: &impl fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
@@ -219,6 +209,7 @@ fn as_base64<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Er
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chat::Key;
     use crate::chat::session::{Claim, Session, Sessions};
     use crate::chat::v1::Request;
 
@@ -228,7 +219,10 @@ mod tests {
             epoch: 0x0f3c_0a9b_e1d2_7744,
             number: 7,
         };
-        let session = Sessions::new(1, 1, 1).token(Claim { session, key: 3 });
+        let session = Sessions::new(1, 1, 1).token(Claim {
+            session,
+            key: Key(3),
+        });
         let welcome = format!(
             r#"{{"type":"welcome","room":"/tea","name":"ann","member":7,"session":"{session}","epoch":"0f3c0a9be1d27744","seq":44,"resumed":true,"online":120,"ping":30000,"max_message":65536}}"#
         );
@@ -341,19 +335,19 @@ mod tests {
                 r#"{"type":"history","messages":[{},{}],"more":true}"#,
             ),
         ] {
-            let mut out = Vec::new();
-            write_history(&mut out, |out| {
+            let json = history(|out| {
                 out.extend_from_slice(messages.as_bytes());
                 more
             });
-            assert_eq!(String::from_utf8(out).unwrap(), want);
+            assert_eq!(json, want);
         }
     }
 
     #[test]
     fn plain_clients_see_the_name_before_the_text() {
-        let mut out = Vec::new();
-        write_plain(&mut out, Called::Name("ann"), "hi\nthere");
-        assert_eq!(out, b"ann: hi\nthere");
+        assert_eq!(
+            plain_text(Called::Name("ann"), "hi\nthere"),
+            "ann: hi\nthere"
+        );
     }
 }

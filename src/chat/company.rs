@@ -1,0 +1,293 @@
+//! Who comes to a room, what they say there, and how they go.
+
+use super::archive::Span;
+use super::member::named;
+use super::name::{BadName, Name, Wanted};
+use super::presence::Presence;
+use super::room::{Message, Said, What};
+use super::session::{Claim, Whereabouts};
+use super::v1::{self, Hello, Refused, Request, Sent, Since};
+use super::{Encoding, Format, Key, Member, Place, RoomKey, Rooms, Roster, Tick};
+
+/// Bytes at which a history answer ends.
+const HISTORY_ANSWER: usize = 64 * 1024;
+
+/// A newcomer, and what it is to be told first.
+#[derive(Debug)]
+pub struct Arrival {
+    /// To be kept where the [`Roster`] finds it, from now until it [departs](Rooms::depart).
+    pub member: Member,
+    /// For those who speak `chat.v1`.
+    pub greeting: Option<Greeting>,
+}
+
+/// What a newcomer is told, in this order.
+#[derive(Debug)]
+pub struct Greeting {
+    /// Where and who it is.
+    pub welcome: String,
+    /// What was said before, as a span of the room's archive.
+    pub replay: Span,
+    /// What was wrong with the name that it wanted.
+    pub refused: Option<String>,
+}
+
+/// What comes of something that a member says.
+#[derive(Debug)]
+pub enum Verdict<'a> {
+    /// The room is to hear it: by [`Rooms::append`].
+    Say(Said<'a>),
+    /// The member alone is to be told this.
+    Answer(String),
+    /// Likewise; and until it has taken this, it is to have no other answer of this kind.
+    History(String),
+    /// The member has another name now, which is to be kept in its entry.
+    Rename(Option<Name>),
+    /// Nothing.
+    Nothing,
+}
+
+impl Rooms {
+    /// The connection whose place somebody takes who comes back: it must depart and be closed first.
+    pub fn replaced(&self, room: RoomKey, hello: &Hello<'_>, roster: &dyn Roster) -> Option<Key> {
+        let claim = self
+            .sessions
+            .check(hello.session.as_ref()?, self.get(room)?.epoch())?;
+        let is_there = |key: &Key| {
+            roster.member(*key).is_some_and(|member| {
+                (member.place.room, member.number) == (room, claim.session.number)
+                    && member.place.encoding.format == Format::ChatV1
+            })
+        };
+        let moved = match self.sessions.whereabouts(claim.session) {
+            Some(&Whereabouts::Moved(key)) => Some(key),
+            Some(Whereabouts::Gone { .. }) | None => None,
+        };
+        [Some(claim.key), moved]
+            .into_iter()
+            .flatten()
+            .find(is_there)
+    }
+
+    /// Somebody comes. Everybody else is in the roster.
+    pub fn join(
+        &mut self,
+        room_key: RoomKey,
+        key: Key,
+        encoding: Encoding,
+        hello: &Hello<'_>,
+        roster: &dyn Roster,
+        now: Tick,
+    ) -> Option<Arrival> {
+        let speaks_chat = match encoding.format {
+            Format::Plain => false,
+            Format::ChatV1 => true,
+        };
+        let random = self.random.bits128();
+        let bounds = self.limits.bounds();
+        let room = self.rooms.get_mut(room_key.0 as usize)?;
+        if speaks_chat {
+            room.remember(random, bounds, now);
+        }
+        let hello = if speaks_chat {
+            hello
+        } else {
+            &Hello::default()
+        };
+        let claim = hello
+            .session
+            .as_ref()
+            .and_then(|token| self.sessions.check(token, room.epoch()));
+        let back = claim
+            .and_then(|claim| Some((claim.session.number, self.sessions.recall(claim.session)?)));
+        let (number, wanted, left) = match back {
+            Some((number, Whereabouts::Gone { name, at })) => (number, Ok(name), Some(at)),
+            Some((_, Whereabouts::Moved(_))) | None => {
+                (room.next_number(), wanted(hello.name), None)
+            }
+        };
+        let (wanted, bad_name) = match wanted {
+            Ok(wanted) => (wanted, None),
+            Err(bad) => (None, Some(bad)),
+        };
+
+        let name = room
+            .memory
+            .as_mut()
+            .and_then(|memory| memory.arrive(key, number, wanted, left, roster, now));
+        let seat = room.join(key, encoding);
+        let member = Member {
+            place: Place {
+                room: room_key,
+                seat,
+                encoding,
+            },
+            number,
+            name,
+        };
+        if left.is_some() {
+            self.sessions
+                .remember(room.session(number), Whereabouts::Moved(key), now);
+        }
+        let greeting = speaks_chat
+            .then(|| self.greeting(key, &member, hello.since, bad_name))
+            .flatten();
+        self.settle(room_key);
+        Some(Arrival { member, greeting })
+    }
+
+    fn greeting(
+        &self,
+        key: Key,
+        member: &Member,
+        since: Option<Since>,
+        bad_name: Option<BadName>,
+    ) -> Option<Greeting> {
+        let room = self.get(member.place.room)?;
+        let memory = room.memory.as_ref()?;
+        let replay = memory.replay(room.epoch(), since, self.limits.history);
+        let session = room.session(member.number);
+        let welcome = Sent::Welcome {
+            room: room.path(),
+            name: member.called(),
+            member: member.number,
+            session: self.sessions.token(Claim { session, key }),
+            epoch: room.epoch(),
+            seq: room.seq(),
+            resumed: replay.resumed,
+            online: memory.presence.as_ref().map_or(0, Presence::online),
+            ping: self.limits.ping,
+            max_message: self.limits.max_message,
+        };
+        let refused = bad_name.map(|bad| Sent::from(&Refused::from(bad)).to_json());
+        Some(Greeting {
+            welcome: welcome.to_json(),
+            replay: replay.span,
+            refused,
+        })
+    }
+
+    /// Judges what a member says. `history_waits`: it has not yet taken an earlier [`Verdict::History`]. `time`
+    /// is in milliseconds since 1970.
+    pub fn hear<'a>(
+        &mut self,
+        key: Key,
+        member: &'a Member,
+        message: Message<'a>,
+        history_waits: bool,
+        roster: &dyn Roster,
+        (now, time): (Tick, u64),
+    ) -> Verdict<'a> {
+        let format = member.place.encoding.format;
+        let say = |what, id| {
+            Verdict::Say(Said {
+                member: member.number,
+                from: member.called(),
+                format,
+                what,
+                id,
+            })
+        };
+        let request = match (format, message) {
+            (Format::Plain, Message::Text(text)) => return say(What::Text(text.into()), None),
+            (Format::Plain, Message::Binary(bytes)) => return say(What::Binary(bytes), None),
+            (Format::ChatV1, Message::Binary(_)) => Err(Refused::BINARY),
+            (Format::ChatV1, Message::Text(text)) => Request::parse(text),
+        };
+        let answer = |sent: Sent<'_>| Verdict::Answer(sent.to_json());
+        let Some(room) = self.rooms.get_mut(member.place.room.0 as usize) else {
+            return Verdict::Nothing;
+        };
+        let session = room.session(member.number);
+        let Some(memory) = &mut room.memory else {
+            return Verdict::Nothing;
+        };
+        match request {
+            Ok(Request::Message { text, id }) => {
+                let heard = id
+                    .as_deref()
+                    .and_then(|id| Some((id, self.heard.seq(session, id)?)));
+                match heard {
+                    Some((id, seq)) => answer(Sent::Accepted { id, seq }),
+                    None => say(What::Text(text), id),
+                }
+            }
+            Ok(Request::Name(wish)) => match memory.rename(key, member, &wish, roster, now) {
+                Ok(Some(name)) => {
+                    self.settle(member.place.room);
+                    Verdict::Rename(name)
+                }
+                Ok(None) => Verdict::Nothing,
+                Err(bad) => answer(Sent::from(&Refused::from(bad))),
+            },
+            Ok(Request::Who) => {
+                let members = room.members.iter().filter_map(|&key| roster.member(key));
+                let names = memory
+                    .presence
+                    .as_ref()
+                    .and_then(|presence| presence.who(named(members)));
+                let online = memory.presence.as_ref().map_or(0, Presence::online);
+                answer(Sent::Who {
+                    online,
+                    names: names.as_deref(),
+                })
+            }
+            Ok(Request::History { .. }) if history_waits => answer(Sent::from(&Refused::BUSY)),
+            Ok(Request::History { before, limit }) => Verdict::History(v1::history(|out| {
+                memory
+                    .archive
+                    .write_before(before.unwrap_or(u64::MAX), limit, HISTORY_ANSWER, out)
+            })),
+            Ok(Request::Ping) => answer(Sent::Pong { time }),
+            Err(refused) => answer(Sent::from(&refused)),
+        }
+    }
+
+    /// Publishes a message: see [`Room::append`](super::Room::append).
+    pub fn append(&mut self, room_key: RoomKey, said: &Said<'_>, now: Tick, time: u64) -> bool {
+        let limit = self.limits.max_json();
+        let Some(room) = self.get_mut(room_key) else {
+            return false;
+        };
+        let begins = room.append(said, now, time, limit);
+        if let Some(id) = &said.id {
+            let (session, seq) = (room.session(said.member), room.seq());
+            self.heard.note(session, id, seq, now);
+        }
+        self.settle(room_key);
+        begins
+    }
+
+    /// A member will not be heard any more. Its seat it keeps until it has been told its last.
+    pub fn depart(&mut self, key: Key, member: &Member, roster: &dyn Roster, now: Tick) {
+        let Some(room) = self.rooms.get_mut(member.place.room.0 as usize) else {
+            return;
+        };
+        let session = room.session(member.number);
+        room.departed();
+        let Some(memory) = &mut room.memory else {
+            return;
+        };
+        memory.depart(key, member, roster, now);
+        match member.place.encoding.format {
+            Format::Plain => {}
+            Format::ChatV1 => {
+                let gone = Whereabouts::Gone {
+                    name: member.name.clone(),
+                    at: now,
+                };
+                self.sessions.remember(session, gone, now);
+            }
+        }
+        self.settle(member.place.room);
+    }
+}
+
+/// What somebody asks to be called when it comes. `guest-N` is nothing to ask for: one becomes that anyway.
+fn wanted(name: Option<&str>) -> Result<Option<Name>, BadName> {
+    match name.map(Name::parse) {
+        Some(Ok(Wanted::Name(name))) => Ok(Some(name)),
+        Some(Ok(Wanted::Guest(_))) | None => Ok(None),
+        Some(Err(bad)) => Err(bad),
+    }
+}
