@@ -132,6 +132,22 @@ pub(crate) struct Cli {
     #[arg(long, env = "HUSHD_GATHER", value_name = "TIME", default_value = "20ms", value_parser = milliseconds)]
     gather: Duration,
 
+    /// Messages that a newcomer of a chat.v1 room is sent, 0 = no history. A hundred times as many are held
+    #[arg(long, env = "HUSHD_HISTORY", value_name = "N", default_value_t = 50)]
+    history: usize,
+
+    /// Size of one room's history
+    #[arg(long, env = "HUSHD_HISTORY_BYTES", value_name = "SIZE", default_value = "1M", value_parser = size)]
+    history_bytes: usize,
+
+    /// Size of all histories together
+    #[arg(long, env = "HUSHD_HISTORIES_BYTES", value_name = "SIZE", default_value = "64M", value_parser = size)]
+    histories_bytes: usize,
+
+    /// For how long messages, empty rooms and sessions are remembered, 0 = as long as there is space
+    #[arg(long, env = "HUSHD_HISTORY_TTL", value_name = "TIME", default_value = "1h", value_parser = time)]
+    history_ttl: Duration,
+
     /// The kernel's send buffer of a connection, 0 = as the kernel likes
     #[arg(long, env = "HUSHD_SEND_BUFFER", value_name = "SIZE", default_value = "128K", value_parser = size)]
     pub(crate) send_buffer: usize,
@@ -204,6 +220,10 @@ impl Cli {
             progress_timeout: self.progress_timeout,
             close_timeout: self.close_timeout,
             gather: self.gather,
+            history: self.history,
+            history_bytes: self.history_bytes,
+            histories_bytes: self.histories_bytes,
+            history_ttl: self.history_ttl,
             ..Limits::default()
         };
         limits.check().map_err(|unfit| unfit.to_string())?;

@@ -69,7 +69,7 @@ fn serve(config: Config, send_buffer: usize) -> Result<(), Box<dyn Error>> {
     }
     let site = Site {
         origins: Origins::new(config.allow_origin, on_loopback),
-        subprotocols: &["chat"],
+        subprotocols: &["chat.v1", "chat"],
         deflate: false,
         page: Page::embedded(),
     };

@@ -244,7 +244,7 @@ impl Rooms {
     }
 
     /// Publishes a message: see [`Room::append`](super::Room::append).
-    pub fn append(&mut self, room_key: RoomKey, said: &Said<'_>, now: Tick, time: u64) -> bool {
+    pub fn append(&mut self, room_key: RoomKey, said: &Said<'_>, (now, time): (Tick, u64)) -> bool {
         let limit = self.limits.max_json();
         let Some(room) = self.get_mut(room_key) else {
             return false;

@@ -159,7 +159,7 @@ impl Rooms {
     }
 
     /// A seat was left: without a memory, a room that nobody is in is closed.
-    pub fn close_if_empty(&mut self, key: RoomKey, now: Tick) {
+    pub fn was_left(&mut self, key: RoomKey, now: Tick) {
         let Some(room) = self.rooms.get_mut(key.0 as usize) else {
             return;
         };
@@ -354,10 +354,10 @@ pub(super) mod tests {
         assert_ne!(rooms.enter("/").unwrap(), tea);
         assert_eq!(rooms.enter("/tea"), Ok(tea));
         let seat = rooms.get_mut(tea).unwrap().join(Key(1), Encoding::PLAIN);
-        rooms.close_if_empty(tea, Tick(0));
+        rooms.was_left(tea, Tick(0));
         assert_eq!(rooms.len(), 2);
         rooms.get_mut(tea).unwrap().leave(seat, Encoding::PLAIN);
-        rooms.close_if_empty(tea, Tick(0));
+        rooms.was_left(tea, Tick(0));
         assert_eq!(rooms.len(), 1);
         assert!(rooms.get(tea).is_none());
     }

@@ -111,7 +111,7 @@ impl House {
         if let Some(moved) = room.leave(member.place.seat, member.place.encoding) {
             self.people.get_mut(&moved).unwrap().member.place.seat = member.place.seat;
         }
-        self.rooms.close_if_empty(member.place.room, self.now);
+        self.rooms.was_left(member.place.room, self.now);
     }
 
     fn say(&mut self, key: Key, message: Message<'_>) {
@@ -124,7 +124,7 @@ impl House {
             .rooms
             .hear(key, &person.member, message, waits, &self.people, when)
         {
-            Verdict::Say(said) => _ = self.rooms.append(place.room, &said, self.now, time),
+            Verdict::Say(said) => _ = self.rooms.append(place.room, &said, when),
             Verdict::Answer(json) => self.tell(key, &json),
             Verdict::History(json) => {
                 self.tell(key, &json);

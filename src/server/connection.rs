@@ -3,7 +3,9 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::chat::{Key, MemberId, Place, Tick};
+use slab::Slab;
+
+use crate::chat::{Key, Member, MemberId, Place, Roster, Tick};
 use crate::feed::Outbox;
 use crate::http::Head;
 use crate::ws::Decoder;
@@ -26,7 +28,7 @@ pub(super) struct Connection<S> {
 /// An idle open connection costs its entry in the slab, slab's own tag included, and four bytes in its
 /// room. (mio checks more in debug builds, for which it needs more.)
 #[cfg(not(debug_assertions))]
-const _: () = assert!(size_of::<Connection<mio::net::TcpStream>>() <= 80);
+const _: () = assert!(size_of::<Connection<mio::net::TcpStream>>() <= 88);
 
 /// How far a connection has come.
 #[derive(Debug)]
@@ -34,15 +36,15 @@ pub(super) enum Stage {
     /// Its request head is not whole.
     Handshaking(Head),
     /// It is a member of a room.
-    Open(Member),
+    Open(Open),
     /// It has been told its last; what is still to come, from us and from the peer?
     Closing(Farewell),
 }
 
-/// What a member is beside a connection.
+/// A connection that is a member of a room.
 #[derive(Debug)]
-pub(super) struct Member {
-    pub(super) place: Place,
+pub(super) struct Open {
+    pub(super) member: Member,
     pub(super) half: Option<Box<Half>>,
     pub(super) debt: Debt,
 }
@@ -120,6 +122,8 @@ impl Flags {
     pub(super) const COUNTED: Flags = Flags(1 << 10);
     /// The peer's FIN has been read.
     pub(super) const FIN_SEEN: Flags = Flags(1 << 11);
+    /// It has been told some of the room's history, and may not have taken that yet.
+    pub(super) const HISTORY: Flags = Flags(1 << 12);
 
     pub(super) fn has(self, flag: Flags) -> bool {
         self.0 & flag.0 != 0
@@ -147,7 +151,7 @@ impl<S> Connection<S> {
     pub(super) fn place(&self) -> Option<Place> {
         match &self.stage {
             Stage::Handshaking(_) => None,
-            Stage::Open(member) => Some(member.place),
+            Stage::Open(open) => Some(open.member.place),
             Stage::Closing(farewell) => farewell.place,
         }
     }
@@ -156,7 +160,7 @@ impl<S> Connection<S> {
     pub(super) fn moved(&mut self, seat: u32) {
         match &mut self.stage {
             Stage::Handshaking(_) => {}
-            Stage::Open(member) => member.place.seat = seat,
+            Stage::Open(open) => open.member.place.seat = seat,
             Stage::Closing(farewell) => {
                 if let Some(place) = &mut farewell.place {
                     place.seat = seat;
@@ -168,10 +172,19 @@ impl<S> Connection<S> {
     /// Bytes of heap in which half a message is held.
     pub(super) fn half_bytes(&self) -> usize {
         match &self.stage {
-            Stage::Open(Member {
+            Stage::Open(Open {
                 half: Some(half), ..
             }) => size_of::<Half>() + half.decoder.holds(),
             Stage::Open(_) | Stage::Handshaking(_) | Stage::Closing(_) => 0,
+        }
+    }
+}
+
+impl<S> Roster for Slab<Connection<S>> {
+    fn member(&self, key: Key) -> Option<&Member> {
+        match &self.get(key.0 as usize)?.stage {
+            Stage::Open(open) => Some(&open.member),
+            Stage::Handshaking(_) | Stage::Closing(_) => None,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! How connections end: all of them at the end of a turn, so that an event of the same batch can
 //! never mean another client.
 
-use super::connection::{Flags, Gone};
+use super::connection::{Awaits, Farewell, Flags, Gone, Stage};
 use super::report::Notice;
 use super::{Network, Server, Transport};
-use crate::chat::{Key, Room};
+use crate::chat::{Key, Place, Room, Roster};
 
 impl<N: Network> Server<N> {
     /// This connection leaves with this turn; nothing more is read from it or written to it.
@@ -38,7 +38,24 @@ impl<N: Network> Server<N> {
                 );
             }
         }
+        self.depart(key);
         self.ended.push(key);
+    }
+
+    /// A member is not heard any more. It keeps its seat: it may still be owed some of the lane.
+    pub(super) fn depart(&mut self, key: Key) {
+        let now = self.tick();
+        let roster = &self.connections;
+        let Some(member) = roster.member(key) else {
+            return;
+        };
+        let place = Some(member.place);
+        self.rooms.depart(key, member, roster, now);
+        if let Some(connection) = self.connections.get_mut(key.0 as usize) {
+            self.half_bytes -= connection.half_bytes();
+            let awaits = Awaits::Outbox;
+            connection.stage = Stage::Closing(Farewell { place, awaits });
+        }
     }
 
     pub(super) fn reap(&mut self) {
@@ -50,7 +67,6 @@ impl<N: Network> Server<N> {
             let Some(connection) = self.connections.try_remove(key.0 as usize) else {
                 continue;
             };
-            self.half_bytes -= connection.half_bytes();
             if connection.flags.has(Flags::COUNTED)
                 && let Some(count) = self.addresses.get_mut(&connection.peer)
             {
@@ -74,7 +90,7 @@ impl<N: Network> Server<N> {
         self.pace.room_again();
     }
 
-    fn leave(&mut self, place: crate::chat::Place, lagged: bool) {
+    fn leave(&mut self, place: Place, lagged: bool) {
         let Some(room) = self.rooms.get_mut(place.room) else {
             return;
         };
@@ -88,13 +104,11 @@ impl<N: Network> Server<N> {
                 connection.moved(place.seat);
             }
             self.offer(key);
-        } else if self.rooms.get(place.room).is_some_and(Room::is_empty) {
-            if busy {
-                self.busy.retain(|round| round.room != place.room);
-                self.gathering
-                    .retain(|std::cmp::Reverse((_, round))| round.room != place.room);
-            }
-            self.rooms.close_if_empty(place.room);
+        } else if busy && self.rooms.get(place.room).is_some_and(Room::is_empty) {
+            self.busy.retain(|round| round.room != place.room);
+            self.gathering
+                .retain(|std::cmp::Reverse((_, round))| round.room != place.room);
         }
+        self.rooms.was_left(place.room, self.now.tick());
     }
 }

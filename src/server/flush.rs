@@ -129,9 +129,10 @@ impl<N: Network> Server<N> {
         }
         let place = connection.place();
         let lane = lane_of(place, &self.rooms, &self.lobby);
+        let archive = place.and_then(|place| self.rooms.get(place.room)?.archive());
         let mut unfinished = false;
         if !connection.flags.has(Flags::BLOCKED) {
-            let Ok(owed) = connection.outbox.owed(lane, None, OFFER) else {
+            let Ok(owed) = connection.outbox.owed(lane, archive, OFFER) else {
                 return self.end(key, Gone::FellBehind);
             };
             if !owed.is_empty() {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::clock::ticks;
+use crate::chat;
 use crate::http::HeadLimits;
 
 /// What one client, all clients together and the server's patience are bounded by. In each, zero
@@ -55,6 +57,14 @@ pub struct Limits {
     pub close_timeout: Duration,
     /// The longest rest of a room under load (`--gather`).
     pub gather: Duration,
+    /// Messages that a newcomer is sent; a hundred times as many are held (`--history`).
+    pub history: usize,
+    /// Bytes of one room's history (`--history-bytes`).
+    pub history_bytes: usize,
+    /// Bytes of all histories (`--histories-bytes`).
+    pub histories_bytes: usize,
+    /// For how long messages, empty rooms and sessions are remembered (`--history-ttl`).
+    pub history_ttl: Duration,
 }
 
 impl Default for Limits {
@@ -83,6 +93,10 @@ impl Default for Limits {
             progress_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(5),
             gather: Duration::from_millis(20),
+            history: 50,
+            history_bytes: 1024 * 1024,
+            histories_bytes: 64 * 1024 * 1024,
+            history_ttl: Duration::from_secs(60 * 60),
         }
     }
 }
@@ -122,6 +136,24 @@ impl Limits {
             SMALL_READ
         } else {
             self.largest_read().clamp(SMALL_READ, LARGE_READ)
+        }
+    }
+
+    /// What bounds rooms.
+    pub(super) fn of_rooms(&self) -> chat::Limits {
+        chat::Limits {
+            max_rooms: self.max_rooms,
+            lane_bytes: self.lane_bytes,
+            max_message: self.max_message,
+            ping: u64::try_from(self.ping_interval.as_millis()).unwrap_or(u64::MAX),
+            history: self.history,
+            history_bytes: self.history_bytes,
+            histories_bytes: self.histories_bytes,
+            history_ttl: if self.history_ttl.is_zero() {
+                u32::MAX
+            } else {
+                ticks(self.history_ttl)
+            },
         }
     }
 
@@ -179,6 +211,12 @@ impl Limits {
             return unfit(format!(
                 "--lanes-bytes {} is less than --lane-bytes {}",
                 self.lanes_bytes, self.lane_bytes
+            ));
+        }
+        if self.histories_bytes < self.history_bytes {
+            return unfit(format!(
+                "--histories-bytes {} is less than --history-bytes {}",
+                self.histories_bytes, self.history_bytes
             ));
         }
         if self.message_rate > 0 && self.message_burst == 0 {

@@ -112,13 +112,7 @@ impl<N: Network> Server<N> {
     /// Limits that do not fit each other.
     pub fn new(network: N, site: Site, limits: Limits, seed: u128) -> Result<Self, Unfit> {
         limits.check()?;
-        let rooms = Rooms::new(
-            seed,
-            crate::chat::Limits {
-                max_rooms: limits.max_rooms,
-                lane_bytes: limits.lane_bytes,
-            },
-        );
+        let rooms = Rooms::new(seed, limits.of_rooms());
         Ok(Server {
             network,
             site,
@@ -208,6 +202,7 @@ impl<N: Network> Server<N> {
             self.closing.due(),
             self.draining.due(),
             self.watchman.due(self.anybody_to_watch()),
+            self.rooms_due(),
             self.shutdown.as_ref().map(Shutdown::due),
         ]
         .into_iter()

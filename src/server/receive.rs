@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::mem;
 
-use super::connection::{Awaits, Debt, Farewell, Flags, Gone, Half, Member, Stage, Ticket};
+use super::connection::{Awaits, Debt, Farewell, Flags, Gone, Half, Open, Stage, Ticket};
 use super::flush::Round;
 use super::report::Notice;
 use super::{Limits, Network, Server, Tick, Transport};
-use crate::chat::{Encoding, Key, Message, Place, Room};
-use crate::feed::{Lane, Outbox, Piece};
+use crate::chat::v1::{self, Hello};
+use crate::chat::{Encoding, Greeting, Key, Message, Place, Room, RoomKey, Roster, Verdict};
+use crate::feed::{Lane, Outbox, Piece, Record};
 use crate::http::{self, Answer, Refusal, Response, Upgrade};
 use crate::ws::{CloseCode, Decoder, Event, Frame, Rules, Violation};
 
@@ -67,17 +68,17 @@ impl<N: Network> Server<N> {
         let Some(connection) = self.connections.get_mut(ticket.key.0 as usize) else {
             return true;
         };
-        let Stage::Open(member) = &mut connection.stage else {
+        let Stage::Open(open) = &mut connection.stage else {
             return false;
         };
-        let due = member.debt.paid_at(connection.heard, &self.limits);
+        let due = open.debt.paid_at(connection.heard, &self.limits);
         if due > now {
             connection.flags.set(Flags::RESTS);
             self.resting.push(Reverse((due, ticket)));
             self.counts.slowed += 1;
             return true;
         }
-        let room = member.place.room;
+        let room = open.member.place.room;
         if self.rooms.get(room).is_some_and(Room::is_full) {
             connection.flags.set(Flags::PARKED);
             self.parked.push((room, ticket));
@@ -100,7 +101,7 @@ impl<N: Network> Server<N> {
     }
 
     /// A room is no longer full: those who waited for that are read again.
-    pub(super) fn unpark(&mut self, room: crate::chat::RoomKey) {
+    pub(super) fn unpark(&mut self, room: RoomKey) {
         if self.parked.is_empty() || self.rooms.get(room).is_some_and(Room::is_full) {
             return;
         }
@@ -127,9 +128,9 @@ impl<N: Network> Server<N> {
         }
         connection.flags.clear(Flags::RESTS);
         connection.flags.clear(Flags::PARKED);
-        if let Stage::Open(member) = &mut connection.stage {
-            member.debt = member.debt.after(now.since(connection.heard), limits);
-            if let Some(half) = &mut member.half {
+        if let Stage::Open(open) = &mut connection.stage {
+            open.debt = open.debt.after(now.since(connection.heard), limits);
+            if let Some(half) = &mut open.half {
                 half.since = half.since.after(now.since(connection.heard));
             }
         }
@@ -159,8 +160,8 @@ impl<N: Network> Server<N> {
                     },
                 }
             }
-            Stage::Open(member) => {
-                member.debt = member.debt.after(silence, limits);
+            Stage::Open(open) => {
+                open.debt = open.debt.after(silence, limits);
                 self.hear(key, bytes);
             }
             Stage::Closing(Farewell {
@@ -202,26 +203,37 @@ impl<N: Network> Server<N> {
         let Ok(room_key) = self.rooms.enter(&upgrade.room) else {
             return self.refuse(key, Refusal::TooManyRooms);
         };
-        let Some(room) = self.rooms.get_mut(room_key) else {
+        let encoding = match upgrade.subprotocol {
+            Some(v1::SUBPROTOCOL) => Encoding::CHAT_V1,
+            Some(_) | None => Encoding::PLAIN,
+        };
+        let query = &upgrade.query;
+        let [name, since, session] =
+            [&query.name, &query.since, &query.session].map(|wish| wish.as_deref());
+        let hello = Hello::parse(name, since, session);
+        if let Some(old) = self.rooms.replaced(room_key, &hello, &self.connections) {
+            self.counts.replaced += 1;
+            self.dismiss(
+                old,
+                CloseCode::REPLACED,
+                "another connection has taken over",
+            );
+        }
+        let (roster, now) = (&self.connections, self.now.tick());
+        let arrival = self
+            .rooms
+            .join(room_key, key, encoding, &hello, roster, now);
+        let Some(arrival) = arrival else { return };
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
-        let encoding = Encoding::PLAIN;
-        let seat = room.join(key, encoding);
-        let place = Place {
-            room: room_key,
-            seat,
-            encoding,
-        };
-        if let Some(lane) = room.lane(encoding) {
-            let mut response = Vec::with_capacity(192);
-            upgrade.write_response(&mut response);
-            connection.outbox = Outbox::join(lane);
-            connection
-                .outbox
-                .tell(lane, Piece::Bytes(Cow::Owned(response)));
-        }
-        connection.stage = Stage::Open(Member {
-            place,
+        let lane = lane_of(Some(arrival.member.place), &self.rooms, &self.lobby);
+        let mut response = Vec::with_capacity(512);
+        upgrade.write_response(&mut response);
+        connection.outbox = Outbox::join(lane);
+        greet(&mut connection.outbox, lane, response, arrival.greeting);
+        connection.stage = Stage::Open(Open {
+            member: arrival.member,
             half: None,
             debt: Debt::default(),
         });
@@ -237,21 +249,17 @@ impl<N: Network> Server<N> {
         }
     }
 
-    /// A member says something.
+    /// Bytes came from a member.
     fn hear(&mut self, key: Key, bytes: &mut [u8]) {
         let now = self.tick();
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
-        let held = connection.half_bytes();
-        let Stage::Open(member) = &mut connection.stage else {
+        self.half_bytes -= connection.half_bytes();
+        let Stage::Open(open) = &mut connection.stage else {
             return;
         };
-        let place = member.place;
-        let Some(room) = self.rooms.get_mut(place.room) else {
-            return;
-        };
-        let (mut decoder, mut since) = match member.half.take() {
+        let (mut decoder, mut since) = match open.half.take() {
             Some(half) => (half.decoder, half.since),
             None => (Decoder::default(), now),
         };
@@ -265,12 +273,7 @@ impl<N: Network> Server<N> {
                     break Some(Last::Close(close.map(|(code, _)| code)));
                 }
                 Ok(Some(Event::Ping(payload))) => {
-                    member.debt.pings = member.debt.pings.saturating_add(10);
-                    if let Some(lane) = room.lane(place.encoding) {
-                        connection
-                            .outbox
-                            .tell_latest(lane, Frame::pong(payload).to_vec(), PONGS);
-                    }
+                    self.pinged(key, payload);
                     continue;
                 }
                 Ok(Some(Event::Pong(_))) => continue,
@@ -280,20 +283,18 @@ impl<N: Network> Server<N> {
                 Ok(Some(Event::Compressed { .. })) => continue,
             };
             since = now;
-            member.debt.charge(&message);
-            if self.shutdown.is_some() {
-                continue;
-            }
-            self.counts.messages += 1;
-            if room.append(message) {
-                self.busy.push_back(Round::new(place.room, self.now));
-            }
+            self.say(key, message);
         };
-        if last.is_none() && decoder.in_message() {
-            member.half = Some(Box::new(Half { decoder, since }));
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        if let Stage::Open(open) = &mut connection.stage
+            && last.is_none()
+            && decoder.in_message()
+        {
+            open.half = Some(Box::new(Half { decoder, since }));
+            self.half_bytes += connection.half_bytes();
         }
-        let half = connection.half_bytes();
-        self.half_bytes = self.half_bytes - held + half;
         if connection.outbox.holds() > 0 {
             if connection.outbox.holds() > self.limits.max_owed {
                 self.counts.owed_too_much += 1;
@@ -309,6 +310,75 @@ impl<N: Network> Server<N> {
             }
             Some(Last::Violation(violation)) => self.violated(key, violation),
         }
+    }
+
+    /// A member asks whether we are there (RFC 6455, section 5.5.2).
+    fn pinged(&mut self, key: Key, payload: &[u8]) {
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        if let Stage::Open(open) = &mut connection.stage {
+            open.debt.pings = open.debt.pings.saturating_add(10);
+            let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
+            let pong = Frame::pong(payload).to_vec();
+            connection.outbox.tell_latest(lane, pong, PONGS);
+        }
+    }
+
+    /// A member says something.
+    fn say(&mut self, key: Key, message: Message<'_>) {
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        let history_waits = connection.flags.has(Flags::HISTORY) && connection.outbox.holds() > 0;
+        if let Stage::Open(open) = &mut connection.stage {
+            open.debt.charge(&message);
+        }
+        if self.shutdown.is_some() {
+            return;
+        }
+        let when = (self.now.tick(), self.network.unix_millis());
+        let roster = &self.connections;
+        let Some(member) = roster.member(key) else {
+            return;
+        };
+        let verdict = self
+            .rooms
+            .hear(key, member, message, history_waits, roster, when);
+        match verdict {
+            Verdict::Say(said) => {
+                let room = member.place.room;
+                self.counts.messages += 1;
+                if self.rooms.append(room, &said, when) {
+                    self.busy.push_back(Round::new(room, self.now));
+                }
+            }
+            Verdict::Answer(json) => self.answer(key, &json),
+            Verdict::History(json) => {
+                self.answer(key, &json);
+                if let Some(connection) = self.connection(key) {
+                    connection.flags.set(Flags::HISTORY);
+                }
+            }
+            Verdict::Rename(name) => {
+                if let Some(connection) = self.connection(key)
+                    && let Stage::Open(open) = &mut connection.stage
+                {
+                    open.member.name = name;
+                }
+            }
+            Verdict::Nothing => {}
+        }
+    }
+
+    /// Tells one client something, behind all that the room has said so far.
+    pub(super) fn answer(&mut self, key: Key, json: &str) {
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
+        connection.outbox.tell(lane, text(json));
+        self.will_write(key);
     }
 
     /// All half messages together are too large: the largest ends.
@@ -367,7 +437,7 @@ impl<N: Network> Server<N> {
         for piece in [Cow::Owned(head), Cow::Borrowed(body)] {
             connection.outbox.tell(&self.lobby, Piece::Bytes(piece));
         }
-        self.part(key, None, Awaits::Outbox);
+        self.part(key, Awaits::Outbox);
         match response.refusal() {
             None => self.counts.pages += 1,
             Some(refusal) => {
@@ -394,25 +464,40 @@ impl<N: Network> Server<N> {
         self.tell_last(key, &Frame::close(code, reason), awaits);
     }
 
+    /// The last words to a client that is to answer them.
+    pub(super) fn dismiss(&mut self, key: Key, code: CloseCode, reason: &str) {
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        let half_bytes = connection.half_bytes();
+        let Stage::Open(open) = &mut connection.stage else {
+            return;
+        };
+        let half = open.half.take();
+        self.half_bytes -= half_bytes;
+        let decoder = half.map(|half| half.decoder).unwrap_or_default();
+        self.say_last(key, code, reason, Awaits::Close(decoder));
+    }
+
     fn tell_last(&mut self, key: Key, frame: &Frame<'_>, awaits: Awaits) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
-        let place = connection.place();
-        let lane = lane_of(place, &self.rooms, &self.lobby);
+        let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
         connection
             .outbox
             .tell(lane, Piece::Bytes(Cow::Owned(frame.to_vec())));
-        self.part(key, place, awaits);
+        self.part(key, awaits);
     }
 
     /// From here on, nothing that is said is owed to this connection any more.
-    pub(super) fn part(&mut self, key: Key, place: Option<Place>, awaits: Awaits) {
+    pub(super) fn part(&mut self, key: Key, awaits: Awaits) {
         let now = self.tick();
+        self.depart(key);
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
-        self.half_bytes -= connection.half_bytes();
+        let place = connection.place();
         connection
             .outbox
             .finish(lane_of(place, &self.rooms, &self.lobby));
@@ -443,10 +528,7 @@ impl<N: Network> Server<N> {
         connection.flags.set(Flags::FIN_SEEN);
         match &mut connection.stage {
             Stage::Handshaking(_) => self.end(key, Gone::Vanished),
-            Stage::Open(member) => {
-                let place = member.place;
-                self.part(key, Some(place), Awaits::Outbox);
-            }
+            Stage::Open(_) => self.part(key, Awaits::Outbox),
             Stage::Closing(farewell) => match farewell.awaits {
                 Awaits::Fin => self.end(key, Gone::Closed),
                 Awaits::Close(_) | Awaits::Outbox => {
@@ -456,6 +538,28 @@ impl<N: Network> Server<N> {
             },
         }
     }
+}
+
+/// The first words to a member: the response, and what its room has to tell it (the replay is read from the
+/// archive when its turn comes).
+fn greet(outbox: &mut Outbox, lane: &Lane, mut response: Vec<u8>, greeting: Option<Greeting>) {
+    let (mut replay, mut refused) = (None, None);
+    if let Some(greeting) = greeting {
+        for part in Frame::text(&greeting.welcome).parts() {
+            response.extend_from_slice(part);
+        }
+        let (from, to) = (greeting.replay.from, greeting.replay.to);
+        replay = Some(Piece::Archive { from, to });
+        refused = greeting.refused.as_deref().map(text);
+    }
+    let response = Piece::Bytes(Cow::Owned(response));
+    for piece in [Some(response), replay, refused].into_iter().flatten() {
+        outbox.tell(lane, piece);
+    }
+}
+
+fn text(json: &str) -> Piece {
+    Piece::Bytes(Cow::Owned(Frame::text(json).to_vec()))
 }
 
 /// What ends a client's stream.

@@ -33,6 +33,8 @@ counts! {
     accepted,
     /// Handshakes that became WebSockets.
     upgraded,
+    /// Members who came back while their old connection still hung, which was closed.
+    replaced,
     /// Requests answered with the page.
     pages,
     /// Requests refused, whatever for.

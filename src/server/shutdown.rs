@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use super::connection::{Awaits, Stage};
+use super::connection::Stage;
 use super::{Moment, Network, Server, Signal};
-use crate::chat::Key;
+use crate::chat::{Format, Key, v1};
 use crate::http::Refusal;
 use crate::ws::CloseCode;
 
@@ -17,6 +17,15 @@ const LONGEST: Duration = Duration::from_secs(3);
 
 /// From one batch of goodbyes to the next.
 const STEP: Duration = Duration::from_millis(10);
+
+/// Clients come back within so many milliseconds as there were of them, but not less than this, ...
+const SOONEST: u32 = 1_000;
+
+/// ... and not more.
+const LATEST: u32 = 30_000;
+
+/// Why they are to go.
+const SHUTTING_DOWN: &str = "shutting down";
 
 /// A server that is about to end.
 #[derive(Debug)]
@@ -91,23 +100,22 @@ impl<N: Network> Server<N> {
     }
 
     fn say_goodbye(&mut self, key: Key) {
+        let bye = v1::Sent::Bye {
+            code: CloseCode::GOING_AWAY.get(),
+            reason: SHUTTING_DOWN,
+            reconnect_ms: [0, (self.highest as u32).clamp(SOONEST, LATEST)],
+        };
+        let bye = bye.to_json();
         let Some(connection) = self.connection(key) else {
             return;
         };
         match &mut connection.stage {
             Stage::Handshaking(_) => self.refuse(key, Refusal::ShuttingDown),
-            Stage::Open(member) => {
-                let decoder = member
-                    .half
-                    .take()
-                    .map(|half| half.decoder)
-                    .unwrap_or_default();
-                self.say_last(
-                    key,
-                    CloseCode::GOING_AWAY,
-                    "shutting down",
-                    Awaits::Close(decoder),
-                );
+            Stage::Open(open) => {
+                if open.member.place.encoding.format == Format::ChatV1 {
+                    self.answer(key, &bye);
+                }
+                self.dismiss(key, CloseCode::GOING_AWAY, SHUTTING_DOWN);
             }
             Stage::Closing(_) => {}
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::clock::ticks;
 use super::connection::{Awaits, Flags, Gone, Stage, Ticket};
+use super::flush::Round;
 use super::receive::lane_of;
 use super::{Limits, Moment, Network, Server};
 use crate::chat::Key;
@@ -68,7 +69,23 @@ impl<N: Network> Server<N> {
         {
             self.walk();
         }
+        self.call_rooms();
         self.go_on_shutting_down();
+    }
+
+    /// When a room has something to announce or to forget.
+    pub(super) fn rooms_due(&self) -> Option<Moment> {
+        let due = self.rooms.due().map(Moment::of);
+        due.filter(|_| self.shutdown.is_none())
+    }
+
+    fn call_rooms(&mut self) {
+        if self.rooms_due().is_some_and(|due| due <= self.now) {
+            let now = self.tick();
+            for room in self.rooms.call(&self.connections, now) {
+                self.busy.push_back(Round::new(room, self.now));
+            }
+        }
     }
 
     /// Whether somebody may have to be pinged, or ended for taking or finishing nothing.
@@ -177,7 +194,7 @@ impl<N: Network> Server<N> {
         let Some(connection) = self.connection(key) else {
             return;
         };
-        let Stage::Open(member) = &connection.stage else {
+        let Stage::Open(open) = &connection.stage else {
             return;
         };
         let flags = connection.flags;
@@ -187,7 +204,7 @@ impl<N: Network> Server<N> {
         if flags.is_unread() {
             return;
         }
-        if member
+        if open
             .half
             .as_ref()
             .is_some_and(|half| now.since(half.since) > message)
@@ -209,7 +226,7 @@ impl<N: Network> Server<N> {
                 self.end(key, Gone::Silent);
             }
         } else if silence >= interval {
-            let place = member.place;
+            let place = open.member.place;
             let Some(connection) = self.connections.get_mut(key.0 as usize) else {
                 return;
             };
