@@ -34,12 +34,7 @@ impl Response {
     /// Turns away the request that begins with `head`, as far as that has come: the method decides
     /// whether there is a body.
     pub(super) fn refusing(refusal: Refusal, head: &[u8]) -> Self {
-        let line = head
-            .strip_prefix(
-                b"
-",
-            )
-            .unwrap_or(head);
+        let line = head.strip_prefix(b"\r\n").unwrap_or(head);
         Self {
             content: Content::Refusal(refusal),
             to_head: line.starts_with(b"HEAD "),

@@ -164,7 +164,9 @@ fn the_request_line_is_read_strictly() {
 
 #[test]
 fn what_is_not_http_is_answered_at_once() {
-    for first in ["\x16", "\x00", "\n", " ", "{", "\u{80}", "\x7f", "\r\n\x16"] {
+    for first in [
+        "\x16", "\x00", "\n", "\nHEAD /", " ", "{", "\u{80}", "\x7f", "\r\n\x16",
+    ] {
         assert_eq!(served(first).status(), "400", "{first:?}");
     }
     for early in [
@@ -643,6 +645,7 @@ fn a_refusal_is_a_complete_response_and_has_no_body_for_head() {
     for request in [
         format!("HEAD /favicon.ico HTTP/1.1\r\n{HOST}\r\n"),
         "HEAD / HTTP/1.1\r\nHost: \0".to_owned(),
+        "\r\nHEAD / HTTP/1.1\r\nHost: \0".to_owned(),
         format!("HEAD / HTTP/1.1\r\nA: {}", "a".repeat(9_000)),
     ] {
         assert!(served(&request).answer.ends_with("\r\n\r\n"), "{request:?}");
