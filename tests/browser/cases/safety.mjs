@@ -48,7 +48,7 @@ export const cases = {
     await bob.click('#self');
     await bob.fill('#name', '</bdi><b>b');
     await bob.press('#name', 'Enter');
-    await ann.waitForSelector('.notice:has-text("is now </bdi><b>b")');
+    await ann.waitForSelector('.notice:has-text("</bdi><b>b")');
     await ann.fill('#where', '"><script>hurt=1</script>');
     await ann.press('#where', 'Enter');
     await connected(ann);

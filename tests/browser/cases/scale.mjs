@@ -26,7 +26,7 @@ const inOrder = async (page, count) => equal(
 
 export const cases = {
   async 'history comes as one scrolls up, and what one reads does not move'(stage) {
-    const server = await stage.server('--history', '10000');
+    const server = await stage.server();
     await flood(await stage.blank(), `${server.ws}/tea`, 700);
     const ann = await stage.enter(`${server.http}/tea`, { name: 'ann' });
     await sees(ann, 'm700');
@@ -82,7 +82,7 @@ export const cases = {
       for (let n = 0; n < 20; n++) {
         document.querySelector('#text').value = `after ${n}`;
         document.querySelector('#composer').requestSubmit();
-        const latest = () => document.querySelector('#rows').lastElementChild.lastElementChild.querySelector('.text').textContent;
+        const latest = () => document.querySelector('#rows').lastElementChild.lastElementChild.querySelector('.text')?.textContent;
         while (latest() !== `after ${n}`) await new Promise((resume) => setTimeout(resume));
         await new Promise((resume) => requestAnimationFrame(resume));
       }

@@ -107,6 +107,8 @@ export const cases = {
     const ann = await stage.enter(`${http}/tea`, { name: 'ann' });
     const bob = await stage.enter(`${http}/tea`, { name: 'bob' });
     await present(bob, 'ann', 'bob');
+    await say(ann, 'hello');
+    await sees(bob, 'hello');
     await ann.click('#self');
     await ann.fill('#name', '  Anna   Lee ');
     await ann.click('#naming button');
