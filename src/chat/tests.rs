@@ -12,6 +12,9 @@ use super::*;
 use crate::feed::{Lane, Outbox, Piece, Record};
 use crate::ws::Frame;
 
+#[path = "../../tests/common/schema.rs"]
+mod schema;
+
 /// A server's part in a chat.
 struct House {
     rooms: Rooms,
@@ -187,7 +190,10 @@ impl House {
             (true, false) => json!(payload),
             (false, _) => serde_json::from_slice(payload).unwrap(),
         });
-        let read = read.collect();
+        let read: Vec<Value> = read.collect();
+        if !is_plain {
+            read.iter().for_each(schema::assert_server_sends);
+        }
         person.wire.clear();
         read
     }

@@ -10,6 +10,7 @@
 
 pub mod crowd;
 pub mod peer;
+pub mod schema;
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, PipeReader};
