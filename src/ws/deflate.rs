@@ -128,7 +128,8 @@ impl Inflater {
                 return Ok(ended);
             }
             if ended {
-                // Another block follows a final one, at the next byte.
+                // Another block follows a final one, at the next byte. As with Chromium, what came before
+                // is out of its reach.
                 self.stream.reset(false);
             } else if !full && read == 0 {
                 return Err(Violation::CorruptDeflate);

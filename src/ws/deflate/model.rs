@@ -28,6 +28,8 @@ struct Reader {
     at: usize,
     /// From here on, in bits, nothing may come out.
     silent_from: usize,
+    /// What came out before a final block is out of reach after it.
+    reach_from: usize,
     inflated: Inflated,
 }
 
@@ -44,6 +46,7 @@ impl Reader {
             bytes: bytes.to_vec(),
             at: 0,
             silent_from: usize::MAX,
+            reach_from: 0,
             inflated,
         }
     }
@@ -64,6 +67,7 @@ impl Reader {
             }
             if last {
                 self.at = self.at.next_multiple_of(8);
+                self.reach_from = self.inflated.bytes.len();
                 if self.at == self.bytes.len() * 8 {
                     return Some(());
                 }
@@ -158,9 +162,11 @@ impl Reader {
                 _ => return None,
             };
             self.inflated.furthest = self.inflated.furthest.max(distance);
+            if distance > self.inflated.bytes.len() - self.reach_from {
+                return None;
+            }
             for _ in 0..length {
-                let from = self.inflated.bytes.len().checked_sub(distance)?;
-                self.put(self.inflated.bytes[from])?;
+                self.put(self.inflated.bytes[self.inflated.bytes.len() - distance])?;
             }
         }
     }
