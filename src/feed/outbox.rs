@@ -117,6 +117,12 @@ impl Outbox {
         self.cursor < stop.unwrap_or(lane.end())
     }
 
+    /// Whether anything is still owed, private pieces included.
+    pub fn owes_anything(&self, lane: &Lane) -> bool {
+        let mut private = self.private.iter();
+        private.any(|private| !private.splices.is_empty()) || self.owes(lane)
+    }
+
     /// Whether the peer was finished and has been written everything that it was owed.
     pub fn is_through(&self) -> bool {
         let Some(private) = &self.private else {
@@ -308,6 +314,7 @@ mod tests {
         most: usize,
     ) -> Result<Vec<u8>, FellBehind> {
         let owed = outbox.owed(lane, Some(archive), most)?;
+        assert!(most == 0 || owed.is_empty() != outbox.owes_anything(lane));
         let bytes: Vec<u8> = owed
             .slices()
             .iter()

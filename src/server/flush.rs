@@ -146,7 +146,7 @@ impl<N: Network> Server<N> {
                     connection.flags.set(Flags::BLOCKED);
                     self.blocked += 1;
                 }
-                unfinished = !sent.full && connection.outbox.owes(lane);
+                unfinished = !sent.full && connection.outbox.owes_anything(lane);
             }
         } else if connection.outbox.cursor() < lane.start() && connection.outbox.owes(lane) {
             return self.end(key, Gone::FellBehind);
