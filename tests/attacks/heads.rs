@@ -1,0 +1,98 @@
+//! Request heads that never end.
+
+use crate::common::peer::upgrade;
+use crate::requests::ask;
+use crate::{KIB, MIB, attacked, scaled};
+use std::io::{Read, Write};
+use std::thread;
+use std::time::Duration;
+
+#[test]
+fn a_head_that_comes_byte_by_byte_runs_out_of_time() {
+    attacked("slow heads", &["--handshake-timeout", "1"], MIB, |server| {
+        let head = upgrade(server, "/", "");
+        let mut streams: Vec<_> = (0..200).map(|_| server.connect()).collect();
+        for byte in head.bytes().take(20) {
+            for stream in &mut streams {
+                let _ = stream.write_all(&[byte]);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        for stream in &mut streams {
+            let mut answer = Vec::new();
+            let _ = stream.read_to_end(&mut answer);
+            assert!(
+                answer.is_empty() || answer.starts_with(b"HTTP/1.1 408 "),
+                "{answer:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn connections_that_say_nothing_run_out_of_time() {
+    attacked(
+        "thousands of half-open sockets",
+        &["--handshake-timeout", "2"],
+        2 * MIB,
+        |server| {
+            let _ = rlimit::increase_nofile_limit(u64::MAX);
+            let streams: Vec<_> = (0..scaled(64_000).min(4_000))
+                .map(|_| server.connect())
+                .collect();
+            for mut stream in streams {
+                let _ = stream.read(&mut [0]);
+            }
+        },
+    );
+}
+
+#[test]
+fn ten_thousand_headers_are_refused_before_they_have_come() {
+    attacked("10,000 headers", &[], 64 * KIB, |server| {
+        let lines: String = (0..10_000).map(|n| format!("x-{n}: y\r\n")).collect();
+        assert_eq!(
+            ask(server, upgrade(server, "/", &lines).as_bytes()).status,
+            431
+        );
+    });
+}
+
+#[test]
+fn long_lines_are_refused() {
+    attacked("long lines", &[], 64 * KIB, |server| {
+        let long = "x".repeat(1_000_000);
+        assert_eq!(
+            ask(server, upgrade(server, &format!("/{long}"), "").as_bytes()).status,
+            414
+        );
+        let line = format!("x-long: {long}\r\n");
+        assert_eq!(
+            ask(server, upgrade(server, "/", &line).as_bytes()).status,
+            431
+        );
+        let method = format!("{long} / HTTP/1.1\r\n\r\n");
+        assert!(ask(server, method.as_bytes()).status >= 400);
+    });
+}
+
+#[test]
+fn what_cannot_be_http_is_answered_at_once() {
+    let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+    attacked(
+        "a TLS hello",
+        &["--handshake-timeout", "600"],
+        0,
+        |server| {
+            for bytes in [
+                &hello[..],
+                b"\0",
+                b"\xff\xff",
+                b"{\"json\": 1}",
+                b" GET / HTTP/1.1",
+            ] {
+                assert_eq!(ask(server, bytes).status, 400, "{bytes:?}");
+            }
+        },
+    );
+}

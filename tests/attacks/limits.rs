@@ -1,0 +1,197 @@
+//! Each limit, run into from outside.
+
+use crate::common::eventually;
+use crate::common::peer::{BINARY, Peer, TEXT, header, upgrade};
+use crate::requests::ask;
+use crate::{MIB, attacked, scaled};
+use socket2::{Domain, Socket, Type};
+use std::io::{Read, Write};
+
+#[test]
+fn connections_in_all() {
+    attacked(
+        "--max-connections",
+        &["--max-connections=110"],
+        MIB,
+        |server| {
+            let join = upgrade(server, "/", "");
+            let mut peers: Vec<_> = (0..10).map(|_| Peer::join(server, "/")).collect();
+            let refused = ask(server, join.as_bytes());
+            assert_eq!(refused.status, 503);
+            assert!(
+                refused
+                    .header("Retry-After")
+                    .is_some_and(|s| s.parse::<u32>().is_ok())
+            );
+            peers.pop();
+            assert!(eventually(|| ask(server, join.as_bytes()).status == 101));
+            peers[0].say("still here");
+            assert_eq!(peers[0].hear(), "still here");
+        },
+    );
+}
+
+#[test]
+fn connections_of_one_address() {
+    attacked(
+        "--max-per-address",
+        &["--max-per-address=105"],
+        MIB,
+        |server| {
+            let join = upgrade(server, "/", "");
+            let mut peers: Vec<_> = (0..5).map(|_| Peer::join(server, "/")).collect();
+            assert_eq!(ask(server, join.as_bytes()).status, 503);
+            let elsewhere = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            elsewhere
+                .bind(&std::net::SocketAddr::from(([127, 0, 0, 2], 0)).into())
+                .unwrap();
+            elsewhere.connect(&server.address.into()).unwrap();
+            let mut elsewhere: std::net::TcpStream = elsewhere.into();
+            elsewhere.write_all(join.as_bytes()).unwrap();
+            let mut answer = [0; 12];
+            elsewhere.read_exact(&mut answer).unwrap();
+            assert_eq!(&answer, b"HTTP/1.1 101");
+            peers.pop();
+            assert!(eventually(|| ask(server, join.as_bytes()).status == 101));
+        },
+    );
+}
+
+#[test]
+fn rooms() {
+    attacked("--max-rooms", &["--max-rooms=4"], MIB, |server| {
+        let mut peers: Vec<_> = (0..3)
+            .map(|n| Peer::join(server, &format!("/{n}")))
+            .collect();
+        let another = upgrade(server, "/another", "");
+        assert_eq!(ask(server, another.as_bytes()).status, 503);
+        drop(Peer::join(server, "/1")); // a room that is there is no new one
+        peers.pop();
+        assert!(eventually(|| ask(server, another.as_bytes()).status == 101));
+    });
+}
+
+#[test]
+fn room_names() {
+    // The slash counts.
+    let long = "x".repeat(127);
+    attacked("the length of a room's name", &[], MIB, |server| {
+        drop(Peer::join(server, &format!("/{long}")));
+        let status = ask(server, upgrade(server, &format!("/{long}y"), "").as_bytes()).status;
+        assert!(matches!(status, 400 | 404 | 414), "{status}");
+    });
+}
+
+#[test]
+fn a_flood_of_rooms_leaves_none() {
+    attacked(
+        "a flood of room names",
+        &["--max-rooms=500"],
+        2 * MIB,
+        |server| {
+            for batch in 0..scaled(160_000) / 1_000 {
+                let mut streams: Vec<_> = (0..1_000).map(|_| server.connect()).collect();
+                for (n, stream) in streams.iter_mut().enumerate() {
+                    let room = format!("/{batch}-{n}-{}", "x".repeat(100));
+                    stream
+                        .write_all(upgrade(server, &room, "").as_bytes())
+                        .unwrap();
+                }
+                let mut answer = [0; 12];
+                for stream in &mut streams {
+                    stream.read_exact(&mut answer).unwrap();
+                    assert!([b"HTTP/1.1 101", b"HTTP/1.1 503"].contains(&&answer));
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn the_size_of_a_message() {
+    attacked("--max-message", &["--max-message=1000"], MIB, |server| {
+        let mut peer = Peer::join(server, "/");
+        let largest = "x".repeat(1_000);
+        peer.say(&largest);
+        assert_eq!(peer.hear(), largest);
+        peer.stream.write_all(&header(BINARY, 1_001)).unwrap();
+        assert_eq!(peer.close_code(), Some(1009));
+    });
+}
+
+#[test]
+fn the_frames_of_a_message() {
+    attacked("--max-frames", &["--max-frames=3"], MIB, |server| {
+        let mut peer = Peer::join(server, "/");
+        for (first, text) in [(0x01, "a"), (0x00, "b"), (0x80, "c")] {
+            peer.send(first, text.as_bytes());
+        }
+        assert_eq!(peer.hear(), "abc");
+        for first in [0x01, 0x00, 0x00, 0x00] {
+            peer.send(first, b"");
+        }
+        assert_eq!(peer.close_code(), Some(1008));
+    });
+}
+
+#[test]
+fn the_time_of_a_message() {
+    attacked(
+        "--message-timeout",
+        &["--message-timeout=1"],
+        MIB,
+        |server| {
+            let mut peer = Peer::join(server, "/");
+            peer.send(0x01, b"a beginning");
+            assert!(
+                peer.close_code()
+                    .is_none_or(|code| (1000..5000).contains(&code))
+            );
+        },
+    );
+}
+
+#[test]
+fn half_messages_of_all_together() {
+    // 64 MiB for all of them, however many hold nearly a megabyte each.
+    let options = [
+        "--max-message=1M",
+        "--lane-bytes=16M",
+        "--byte-rate=0",
+        "--message-rate=0",
+    ];
+    attacked("half messages", &options, 64 * MIB, |server| {
+        let half = &[header(TEXT, 1_000_000), vec![b'x'; 999_000]].concat();
+        let mut peers: Vec<_> = (0..scaled(2_400))
+            .map(|_| Peer::join(server, "/half"))
+            .collect();
+        for peer in &mut peers {
+            let _ = peer.stream.write_all(half);
+        }
+    });
+}
+
+#[test]
+fn no_progress() {
+    let options = [
+        "--progress-timeout=1",
+        "--send-buffer=4K",
+        "--message-rate=0",
+        "--byte-rate=0",
+    ];
+    attacked("--progress-timeout", &options, 4 * MIB, |server| {
+        let mut stuck = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        stuck.set_recv_buffer_size(4096).unwrap();
+        stuck.connect(&server.address.into()).unwrap();
+        stuck
+            .write_all(upgrade(server, "/stuck", "").as_bytes())
+            .unwrap();
+        let mut speaker = Peer::join(server, "/stuck");
+        let message = "x".repeat(10_000);
+        for _ in 0..20 {
+            speaker.say(&message);
+            speaker.hear();
+        }
+        server.wait_for_log("is dropped: ");
+    });
+}

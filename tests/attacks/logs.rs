@@ -1,0 +1,82 @@
+//! The log as a way in.
+
+use crate::common::Server;
+use crate::common::peer::{Peer, upgrade};
+use crate::requests::ask;
+use crate::{MIB, attacked, scaled};
+
+/// Makes the server write a lot: two lines or more for each of these.
+fn chatter(server: &Server, times: usize) {
+    for n in 0..times {
+        drop(Peer::join(server, &format!("/{n}{}", "x".repeat(100))));
+    }
+}
+
+#[test]
+fn a_log_reader_that_stops_reading_stops_nobody() {
+    attacked("a stalled log", &["--log-level", "debug"], MIB, |server| {
+        server.stall_log();
+        chatter(server, scaled(64_000));
+    });
+}
+
+#[test]
+fn a_log_reader_that_goes_away_ends_nothing() {
+    attacked("a closed log", &["--log-level", "debug"], MIB, |server| {
+        server.close_log();
+        chatter(server, scaled(16_000));
+    });
+}
+
+#[test]
+fn what_clients_send_cannot_forge_a_line_of_the_log() {
+    attacked("log injection", &["--log-level", "trace"], MIB, |server| {
+        for forged in [
+            "%0d%0aINFO%20forged",
+            "%0AINFO%20forged",
+            "%1b%5b2JINFO%20forged",
+            "%1b]0;forged%07",
+            "%e2%80%a8INFO%20forged",
+            "%c2%85INFO%20forged",
+            "%e2%80%aeforged",
+            "%00forged",
+            &"forged".repeat(1_000),
+        ] {
+            ask(
+                server,
+                upgrade(server, &format!("/{forged}"), "").as_bytes(),
+            );
+        }
+        for forged in [
+            "\x1b[2Jforged",
+            "http://\u{2028}INFO forged",
+            "http://a\u{85}forged",
+            "\u{202e}forged",
+        ] {
+            for name in [
+                "Origin",
+                "Host",
+                "Sec-WebSocket-Protocol",
+                "User-Agent",
+                "Upgrade",
+            ] {
+                ask(
+                    server,
+                    upgrade(server, "/", &format!("{name}: {forged}\r\n")).as_bytes(),
+                );
+            }
+        }
+        let mut peer = Peer::join(server, "/");
+        peer.send(0x88, "\u{3}\u{e8}\n\x1b[2J\u{2028}INFO forged".as_bytes());
+        peer.close_code();
+        for line in server.log() {
+            assert!(
+                !line.starts_with("INFO") && line.len() <= 4_096 + 100,
+                "{line:?}"
+            );
+            let stray =
+                |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202e}');
+            assert!(!line.contains(stray), "{line:?}");
+        }
+    });
+}

@@ -1,0 +1,167 @@
+//! Those who talk too much, and those who never listen.
+
+use crate::common::Server;
+use crate::common::peer::{BINARY, CLOSE, PING, PONG, Peer, TEXT, frame};
+use crate::{MIB, attacked, scaled};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Publishes messages of 64 KiB that begin with their number, and hears each of them.
+fn publish(server: &Server, room: &str, count: usize) {
+    let mut speaker = Peer::join(server, room);
+    let mut reader = Peer::join(server, room);
+    // The speaker hears itself, so somebody has to read for it.
+    let ears = speaker.stream.try_clone().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let _ = std::io::copy(&mut &ears, &mut std::io::sink());
+        });
+        scope.spawn(move || {
+            let mut message = vec![b'x'; 64 * 1024];
+            for n in 0..count as u64 {
+                message[..8].copy_from_slice(&n.to_be_bytes());
+                speaker.send(BINARY, &message);
+            }
+            speaker.send(CLOSE, &1000_u16.to_be_bytes());
+        });
+        for n in 0..count as u64 {
+            let frame = reader.read().expect("the reader was dropped");
+            assert_eq!((frame.first, frame.payload.len()), (BINARY, 64 * 1024));
+            assert_eq!(frame.payload[..8], n.to_be_bytes());
+        }
+    });
+}
+
+#[test]
+fn whoever_never_reads_is_dropped_and_holds_one_lane_at_most() {
+    let options = ["--message-rate=0", "--byte-rate=0", "--max-message=64K"];
+    attacked(
+        "never-reading clients, 1 GB published",
+        &options,
+        8 * MIB,
+        |server| {
+            let never: Vec<_> = (0..10).map(|_| Peer::join(server, "/sink")).collect();
+            publish(server, "/sink", scaled(16_384));
+            server.wait_for_log("is dropped: ");
+            drop(never);
+        },
+    );
+}
+
+#[test]
+fn all_rooms_together_remember_so_much_and_no_more() {
+    let options = [
+        "--message-rate=0",
+        "--byte-rate=0",
+        "--max-message=4K",
+        "--lane-bytes=1M",
+        "--lanes-bytes=4M",
+    ];
+    attacked(
+        "never-reading clients in many rooms",
+        &options,
+        8 * MIB,
+        |server| {
+            let mut rooms: Vec<_> = (0..20)
+                .map(|n| {
+                    (
+                        Peer::join(server, &format!("/{n}")),
+                        Peer::join(server, &format!("/{n}")),
+                    )
+                })
+                .collect();
+            for (speaker, _) in &mut rooms {
+                for _ in 0..400 {
+                    speaker.send(BINARY, &[0; 4_000]);
+                    if speaker.read().is_none() {
+                        break; // the largest holder ends, and that may be this one
+                    }
+                }
+            }
+        },
+    );
+}
+
+#[test]
+fn a_flood_is_slowed_down_and_loses_nothing() {
+    let options = ["--message-rate=100", "--message-burst=50", "--byte-rate=0"];
+    attacked("a message flood", &options, MIB, |server| {
+        let mut flooder = Peer::join(server, "/flood");
+        let start = Instant::now();
+        for n in 0..450 {
+            flooder.say(&format!("{n:032}"));
+        }
+        for n in 0..450 {
+            assert_eq!(flooder.hear(), format!("{n:032}"));
+        }
+        // All beyond the burst at 100 a second, less what one read of 4 KiB may bring unpaid.
+        assert!(
+            start.elapsed() >= Duration::from_secs(2),
+            "{:?}",
+            start.elapsed()
+        );
+    });
+}
+
+#[test]
+fn many_bytes_are_slowed_down_and_none_are_lost() {
+    attacked(
+        "a flood of bytes",
+        &["--byte-rate=64K", "--message-rate=0"],
+        MIB,
+        |server| {
+            let mut flooder = Peer::join(server, "/bytes");
+            let start = Instant::now();
+            let message = "x".repeat(32 * 1024);
+            for _ in 0..8 {
+                flooder.say(&message);
+            }
+            for _ in 0..8 {
+                assert_eq!(flooder.hear(), message);
+            }
+            assert!(
+                start.elapsed() >= Duration::from_secs(2),
+                "{:?}",
+                start.elapsed()
+            );
+        },
+    );
+}
+
+#[test]
+fn many_pings_are_slowed_down_and_the_latest_is_answered() {
+    attacked("a flood of pings", &["--ping-rate=50"], MIB, |server| {
+        let mut flooder = Peer::join(server, "/pings");
+        for n in 0..200_u32 {
+            flooder.send(PING, &n.to_be_bytes());
+        }
+        let mut last = None;
+        while last != Some(199) {
+            let pong = flooder
+                .read()
+                .expect("an eager client is no reason to drop it");
+            assert_eq!(pong.first, PONG);
+            let n = u32::from_be_bytes(pong.payload.try_into().unwrap());
+            assert!(last < Some(n), "{n} after {last:?}");
+            last = Some(n);
+        }
+    });
+}
+
+#[test]
+fn floods_of_small_messages_from_many_do_not_drown_the_others() {
+    attacked("floods from many", &[], 16 * MIB, |server| {
+        let mut flooders: Vec<_> = (0..50).map(|_| Peer::join(server, "/floods")).collect();
+        let flood = frame(TEXT, b"x").repeat(1_000);
+        for flooder in &mut flooders {
+            flooder.stream.set_nonblocking(true).unwrap();
+        }
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(3) {
+            for flooder in &mut flooders {
+                let _ = std::io::Write::write(&mut flooder.stream, &flood);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    });
+}
