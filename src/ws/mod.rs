@@ -11,6 +11,7 @@ pub mod extension;
 pub mod frame;
 mod gathered;
 pub mod handshake;
+mod held;
 pub mod mask;
 pub mod utf8;
 pub mod violation;

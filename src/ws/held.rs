@@ -1,0 +1,110 @@
+//! What a decoder holds while something is unfinished.
+
+use super::frame::Header;
+use super::gathered::{Gathered, Kind};
+use super::{Rules, Violation};
+
+/// What is unfinished on one connection.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    pub(super) at: At,
+    /// The message that has begun: the frame at hand, unless that is a control frame, is part of it.
+    pub(super) message: Option<Message>,
+    /// The control frame at hand, if it came in pieces.
+    control: Option<Gathered>,
+    /// What the last event showed.
+    pub(super) given: Option<Gathered>,
+}
+
+/// The place in the stream of frames.
+#[derive(Debug)]
+pub(super) enum At {
+    /// Within a header of which `begun` bytes have come, or between two frames if none have.
+    Header {
+        bytes: [u8; Header::MAX_LEN],
+        begun: u8,
+    },
+    /// Within a payload of which `taken` bytes have come.
+    Payload { header: Header, taken: u64 },
+}
+
+impl Default for At {
+    fn default() -> At {
+        At::Header {
+            bytes: [0; Header::MAX_LEN],
+            begun: 0,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) gathered: Gathered,
+    pub(super) frames: u32,
+}
+
+impl Held {
+    pub(super) fn is_idle(&self) -> bool {
+        let between_frames = matches!(self.at, At::Header { begun: 0, .. });
+        between_frames && self.message.is_none() && self.control.is_none()
+    }
+
+    /// Heap in use, this box and its buffers.
+    pub(super) fn bytes(&self) -> usize {
+        let message = self.message.as_ref().map(|message| &message.gathered);
+        let all = [message, self.control.as_ref(), self.given.as_ref()];
+        let buffers: usize = all.into_iter().flatten().map(Gathered::capacity).sum();
+        size_of::<Held>() + buffers
+    }
+
+    /// Adds a piece of the frame at hand, which still had `left` bytes to come.
+    pub(super) fn gather(
+        &mut self,
+        header: &Header,
+        piece: &[u8],
+        left: u64,
+        rules: &Rules,
+    ) -> Result<(), Violation> {
+        let gathered = if header.opcode.is_control() {
+            slot(&mut self.control, || Ok(Gathered::new(Kind::of(header)?)))?
+        } else {
+            let first = || {
+                Ok(Message {
+                    gathered: Gathered::new(Kind::of(header)?),
+                    frames: 1,
+                })
+            };
+            &mut slot(&mut self.message, first)?.gathered
+        };
+        // `admit` has seen to it that the whole frame fits, so `left` fits a usize.
+        let ends_here = header.opcode.is_control() || header.fin;
+        let most = if ends_here {
+            gathered.len() + left as usize
+        } else {
+            rules.max_message
+        };
+        gathered.push(piece, most)
+    }
+
+    /// Ends the frame at hand; whether there is an event to give now.
+    pub(super) fn finish(&mut self, header: &Header) -> bool {
+        if header.opcode.is_control() {
+            self.given = self.control.take();
+        } else if header.fin {
+            self.given = self.message.take().map(|message| message.gathered);
+        }
+        self.given.is_some()
+    }
+}
+
+/// `Option::get_or_insert_with` for what may fail.
+fn slot<T>(
+    option: &mut Option<T>,
+    new: impl FnOnce() -> Result<T, Violation>,
+) -> Result<&mut T, Violation> {
+    let value = match option.take() {
+        Some(value) => value,
+        None => new()?,
+    };
+    Ok(option.insert(value))
+}
