@@ -185,7 +185,7 @@ pub(crate) const JOBS: &[Job] = &[
             let mut load = server.load()?;
             let alone = each(&checked(scenario::ping(&mut load, 100, TIME)?)?);
             load.crowd.clear()?;
-            scenario::rooms(&mut load, 10_000)?;
+            scenario::rooms(&mut load, 9_999)?;
             let beside = each(&checked(scenario::ping(&mut load, 100, TIME)?)?);
             Ok(vec![alone, beside, beside / alone])
         },
