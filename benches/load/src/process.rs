@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 
 /// A process on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,13 @@ impl Process {
         kib.map(|kib| kib * 1024)
             .ok_or_else(|| io::Error::other("no Pss in smaps_rollup"))
     }
+}
+
+/// The time that the calling thread has spent on a processor.
+#[must_use]
+pub fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Keeps the calling thread, and the processes that it starts from now on, on one processor.

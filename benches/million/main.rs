@@ -1,0 +1,227 @@
+//! `cargo bench --bench million`: the server's own logic with a million clients, without the kernel.
+//!
+//! A kernel would need four gigabytes and a core of its own for them; here the sockets are simulated
+//! and only what hushd itself takes is measured: memory, processor time, and how long a turn takes.
+//!
+//! `-- --phase NAME` does one fixed piece of work with a thousand clients instead, inside a function
+//! called `fixed_work`, for a profiler that counts instructions (`benches/instructions/run`).
+
+#![allow(clippy::print_stdout, reason = "a benchmark prints")]
+
+mod network;
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::hint::black_box;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hushd::http::{Origins, Page, Site};
+use hushd::server::{Limits, Server};
+use hushd_load::process::{Process, thread_time};
+use network::{Simulated, World, written};
+
+const MILLION: u32 = 1_000_000;
+
+/// A server's frame of 64 bytes, and the same as a client sends it: with a mask of zeros.
+const HEARD: u64 = 66;
+const SAID: &[u8; 70] = &said(0x81);
+const PING: &[u8; 70] = &said(0x89);
+
+const fn said(opcode: u8) -> [u8; 70] {
+    let mut frame = [b'x'; 70];
+    frame[0] = opcode;
+    frame[1] = 0x80 | 64;
+    let mut at = 2;
+    while at < 6 {
+        frame[at] = 0;
+        at += 1;
+    }
+    frame
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip_while(|arg| arg != "--phase").skip(1);
+    match args.next() {
+        Some(phase) => fixed(&phase),
+        None => million(),
+    }
+}
+
+/// A server, its world, and how long its turns took where that is of interest.
+struct Stage {
+    server: Server<Simulated>,
+    world: Rc<RefCell<World>>,
+    longest: Option<Duration>,
+    clients: u32,
+}
+
+impl Stage {
+    fn new(clients: u32, ping_interval: Duration) -> Result<Self, Box<dyn Error>> {
+        let world = Rc::new(RefCell::new(World::default()));
+        let site = Site {
+            origins: Origins::new(Vec::new(), true),
+            subprotocols: &["chat"],
+            deflate: false,
+            page: Page::embedded(),
+        };
+        let limits = Limits {
+            max_connections: MILLION as usize,
+            message_rate: 0,
+            byte_rate: 0,
+            ping_rate: 0,
+            ping_interval,
+            ..Limits::default()
+        };
+        let server = Server::new(Simulated(Rc::clone(&world)), site, limits, 1)?;
+        Ok(Self {
+            server,
+            world,
+            longest: None,
+            clients,
+        })
+    }
+
+    /// Turns until nothing is left to do.
+    fn settle(&mut self) -> Result<(), Box<dyn Error>> {
+        loop {
+            match &mut self.longest {
+                None => {
+                    self.server.turn()?;
+                }
+                Some(longest) => {
+                    let before = thread_time();
+                    self.server.turn()?;
+                    *longest = (*longest).max(thread_time() - before);
+                }
+            }
+            if self.world.borrow().is_idle() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn arrive(&mut self) -> Result<(), Box<dyn Error>> {
+        self.world.borrow_mut().arrive(self.clients);
+        self.settle()
+    }
+
+    /// The first `talkers` clients say `count` messages each; gives back how often one was heard.
+    fn talk(&mut self, talkers: u32, count: u32) -> Result<u64, Box<dyn Error>> {
+        let before = written();
+        for talker in 0..talkers {
+            self.world.borrow_mut().send(talker, SAID, count);
+        }
+        self.settle()?;
+        let deliveries = (written() - before) / HEARD;
+        let expected = u64::from(talkers) * u64::from(count) * u64::from(self.clients);
+        if deliveries != expected {
+            return Err(format!("{deliveries} deliveries, not {expected}").into());
+        }
+        Ok(deliveries)
+    }
+}
+
+fn million() -> Result<(), Box<dyn Error>> {
+    let process = Process(std::process::id());
+    let base = process.memory()?;
+    println!("\n### a million: {MILLION} simulated clients in one room\n");
+    println!("| what | measured | goal |\n|---|---|---|");
+    let mut stage = Stage::new(MILLION, Duration::from_secs(30))?;
+
+    let (arrived, _) = timed(|| stage.arrive())?;
+    println!(
+        "| user time per handshake | {:.2} us | |",
+        each(arrived, MILLION.into())
+    );
+    let memory = (process.memory()? - base) as f64;
+    println!(
+        "| memory in all | {:.1} MB | at most 100 MB |",
+        memory / 1e6
+    );
+
+    stage.longest = Some(Duration::ZERO);
+    for (talkers, count, what) in [
+        (1, 1, "one message"),
+        (1, 100, "100 of one client"),
+        (1_000, 1, "one of 1,000 each"),
+    ] {
+        let (time, deliveries) = timed(|| stage.talk(talkers, count))?;
+        let nanos = each(time, deliveries) * 1e3;
+        println!("| user time per delivery, {what} | {nanos:.1} ns | at most 100 ns |");
+    }
+    println!(
+        "| longest turn | {:.2} ms | at most 10 ms |",
+        stage.longest.unwrap_or_default().as_secs_f64() * 1e3
+    );
+    let memory = (process.memory()? - base) as f64;
+    println!(
+        "| memory in all, after that | {:.1} MB | at most 100 MB |",
+        memory / 1e6
+    );
+
+    // Nobody is pinged before 30 s of silence: until then the watchman only walks.
+    let start = stage.world.borrow().time();
+    let (time, turns) = timed(|| {
+        let mut turns = 0;
+        while stage.world.borrow().time() < start + Duration::from_secs(20) {
+            stage.server.turn()?;
+            turns += 1;
+        }
+        Ok(turns)
+    })?;
+    let share = time.as_secs_f64() / (stage.world.borrow().time() - start).as_secs_f64();
+    println!(
+        "| watchman's walk | {:.3}% of a core, {turns} turns in 20 s | under 1% |",
+        share * 100.0
+    );
+    Ok(())
+}
+
+fn timed<T>(
+    work: impl FnOnce() -> Result<T, Box<dyn Error>>,
+) -> Result<(Duration, T), Box<dyn Error>> {
+    let before = thread_time();
+    let done = work()?;
+    Ok((thread_time() - before, done))
+}
+
+fn each(time: Duration, count: u64) -> f64 {
+    time.as_secs_f64() * 1e6 / count as f64
+}
+
+/// The work of one phase, and how many units it is.
+type Work = fn(&mut Stage) -> Result<u64, Box<dyn Error>>;
+
+fn fixed(phase: &str) -> Result<(), Box<dyn Error>> {
+    let mut stage = Stage::new(1_000, Duration::ZERO)?;
+    let work: Work = match phase {
+        "handshakes" => |stage| stage.arrive().map(|()| stage.clients.into()),
+        "one-talks" => |stage| (0..20).map(|_| stage.talk(1, 1)).sum(),
+        "many-talk" => |stage| (0..20).map(|_| Ok(stage.talk(200, 1)? / 1_000)).sum(),
+        "pings" => |stage| {
+            for client in 0..stage.clients {
+                stage.world.borrow_mut().send(client, PING, 1);
+            }
+            stage.settle().map(|()| stage.clients.into())
+        },
+        "departures" => |stage| {
+            for client in 0..stage.clients {
+                stage.world.borrow_mut().leave(client);
+            }
+            stage.settle().map(|()| stage.clients.into())
+        },
+        _ => return Err("a phase is handshakes, one-talks, many-talk, pings or departures".into()),
+    };
+    if phase != "handshakes" {
+        stage.arrive()?;
+        stage.talk(1, 1)?;
+    }
+    println!("{}", fixed_work(&mut stage, work)?);
+    Ok(())
+}
+
+#[inline(never)]
+fn fixed_work(stage: &mut Stage, work: Work) -> Result<u64, Box<dyn Error>> {
+    black_box(work)(stage)
+}

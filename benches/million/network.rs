@@ -1,0 +1,197 @@
+//! A network without a kernel: what clients say is put here, what they are sent is counted.
+//!
+//! Time is simulated too, so that a run is the same every time: each look at the clock takes a
+//! microsecond, and a wait for nothing takes no time at all.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::{IpAddr, Ipv4Addr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use hushd::chat::Key;
+use hushd::server::{Moment, Network, Readiness, Ready, Received, Sent, Transport};
+
+/// As many as one `epoll_wait` brings.
+const EVENTS: usize = 1_024;
+
+/// What every newcomer asks.
+const REQUEST: &[u8] = b"GET /tea HTTP/1.1\r\nHost: 127.0.0.1:8001\r\nUpgrade: websocket\r\n\
+    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+thread_local! {
+    /// Bytes that the server has written. Sockets know only their number, as a descriptor is one, so
+    /// that they take no more of the server's memory than in earnest.
+    static WRITTEN: Cell<u64> = const { Cell::new(0) };
+    /// What sockets will read, by their number.
+    static UNREAD: RefCell<HashMap<u32, Unread>> = RefCell::default();
+}
+
+#[derive(Clone, Copy)]
+enum Unread {
+    Request,
+    /// So many frames, each the same.
+    Frames(&'static [u8], u32),
+    End,
+}
+
+/// Bytes that the server has written to all its clients.
+pub(crate) fn written() -> u64 {
+    WRITTEN.get()
+}
+
+/// What the harness and the server share.
+#[derive(Default)]
+pub(crate) struct World {
+    newcomers: u32,
+    accepted: u32,
+    events: VecDeque<Ready>,
+    micros: u64,
+    /// Whether the last wait found nothing to do.
+    idle: bool,
+}
+
+impl World {
+    /// So many clients come and ask to be let in.
+    pub(crate) fn arrive(&mut self, clients: u32) {
+        self.newcomers += clients;
+        self.events.push_back(Ready::Newcomers);
+    }
+
+    /// A client sends `count` times the same `frame`. The server is new, so its keys are the clients'
+    /// numbers.
+    pub(crate) fn send(&mut self, client: u32, frame: &'static [u8], count: u32) {
+        UNREAD.with_borrow_mut(|unread| unread.insert(client, Unread::Frames(frame, count)));
+        self.readable(client, false);
+    }
+
+    /// A client goes without a word.
+    pub(crate) fn leave(&mut self, client: u32) {
+        UNREAD.with_borrow_mut(|unread| unread.insert(client, Unread::End));
+        self.readable(client, true);
+    }
+
+    fn readable(&mut self, client: u32, half_closed: bool) {
+        let readiness = Readiness {
+            readable: true,
+            half_closed,
+            ..Readiness::default()
+        };
+        self.events
+            .push_back(Ready::Connection(Key(client), readiness));
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.idle
+    }
+
+    /// The time that the server believes to have passed.
+    pub(crate) fn time(&self) -> Duration {
+        Duration::from_micros(self.micros)
+    }
+}
+
+/// The server's end of the world.
+pub(crate) struct Simulated(pub(crate) Rc<RefCell<World>>);
+
+impl Network for Simulated {
+    type Socket = Wire;
+
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+        let mut world = self.0.borrow_mut();
+        let count = world.events.len().min(EVENTS);
+        ready.extend(world.events.drain(..count));
+        let nothing = count == 0 && timeout != Some(Duration::ZERO);
+        if let Some(timeout) = timeout.filter(|_| nothing) {
+            world.micros += timeout.as_micros() as u64;
+        }
+        world.idle = nothing;
+        Ok(())
+    }
+
+    fn now(&mut self) -> Moment {
+        let mut world = self.0.borrow_mut();
+        world.micros += 1;
+        Moment(world.micros)
+    }
+
+    fn unix_millis(&mut self) -> u64 {
+        0
+    }
+
+    fn accept(&mut self) -> io::Result<(Wire, IpAddr)> {
+        let mut world = self.0.borrow_mut();
+        if world.newcomers == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let client = world.accepted;
+        world.newcomers -= 1;
+        world.accepted += 1;
+        UNREAD.with_borrow_mut(|unread| unread.insert(client, Unread::Request));
+        Ok((Wire(client), IpAddr::V4(Ipv4Addr::LOCALHOST)))
+    }
+
+    fn register(&mut self, socket: &mut Wire, key: Key) -> io::Result<()> {
+        debug_assert_eq!(socket.0, key.0);
+        self.0.borrow_mut().readable(key.0, false);
+        Ok(())
+    }
+
+    fn shed(&mut self, _: &[u8]) -> bool {
+        false
+    }
+
+    fn stop_listening(&mut self) {}
+}
+
+/// A socket that is never full.
+pub(crate) struct Wire(u32);
+
+impl Transport for Wire {
+    fn receive(&mut self, into: &mut [u8]) -> io::Result<Received> {
+        UNREAD.with_borrow_mut(|all| {
+            let Some(unread) = all.remove(&self.0) else {
+                return Ok(Received::default());
+            };
+            let (bytes, more) = match unread {
+                Unread::End => {
+                    return Ok(Received {
+                        end: true,
+                        ..Received::default()
+                    });
+                }
+                Unread::Request => {
+                    into[..REQUEST.len()].copy_from_slice(REQUEST);
+                    (REQUEST.len(), false)
+                }
+                Unread::Frames(frame, count) => {
+                    let now = (into.len() / frame.len()).min(count as usize);
+                    for at in 0..now {
+                        into[at * frame.len()..][..frame.len()].copy_from_slice(frame);
+                    }
+                    let left = count - now as u32;
+                    if left > 0 {
+                        all.insert(self.0, Unread::Frames(frame, left));
+                    }
+                    (now * frame.len(), left > 0)
+                }
+            };
+            Ok(Received {
+                bytes,
+                more,
+                end: false,
+            })
+        })
+    }
+
+    fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Sent> {
+        let bytes = parts.iter().map(|part| part.len()).sum();
+        WRITTEN.set(WRITTEN.get() + bytes as u64);
+        Ok(Sent { bytes, full: false })
+    }
+
+    fn half_close(&mut self) {}
+
+    fn abandon(&mut self) {}
+}
