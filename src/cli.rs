@@ -148,6 +148,18 @@ pub(crate) struct Cli {
     #[arg(long, env = "HUSHD_HISTORY_TTL", value_name = "TIME", default_value = "1h", value_parser = time)]
     history_ttl: Duration,
 
+    /// Whether permessage-deflate is spoken with clients that offer it
+    #[arg(long, env = "HUSHD_COMPRESSION", value_name = "on|off", default_value = "on", action = clap::ArgAction::Set, value_parser = on_or_off)]
+    compression: bool,
+
+    /// How hard messages are compressed: 1 (fast) to 9 (small)
+    #[arg(long, env = "HUSHD_COMPRESSION_LEVEL", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9))]
+    compression_level: u32,
+
+    /// Size of the smallest message that is compressed
+    #[arg(long, env = "HUSHD_COMPRESSION_THRESHOLD", value_name = "SIZE", default_value = "64", value_parser = size)]
+    compression_threshold: usize,
+
     /// The kernel's send buffer of a connection, 0 = as the kernel likes
     #[arg(long, env = "HUSHD_SEND_BUFFER", value_name = "SIZE", default_value = "128K", value_parser = size)]
     pub(crate) send_buffer: usize,
@@ -170,6 +182,8 @@ pub(crate) struct Config {
     pub(crate) allow_origin: Vec<AllowOrigin>,
     /// What is bounded, and how.
     pub(crate) limits: Limits,
+    /// Whether permessage-deflate is spoken.
+    pub(crate) compression: bool,
     /// As many files as may be open.
     pub(crate) open_files: u64,
 }
@@ -220,6 +234,8 @@ impl Cli {
             progress_timeout: self.progress_timeout,
             close_timeout: self.close_timeout,
             gather: self.gather,
+            compression_level: self.compression_level,
+            compression_threshold: self.compression_threshold,
             history: self.history,
             history_bytes: self.history_bytes,
             histories_bytes: self.histories_bytes,
@@ -231,6 +247,7 @@ impl Cli {
             listen,
             allow_origin: self.allow_origin,
             limits,
+            compression: self.compression,
             open_files,
         })
     }
@@ -239,6 +256,14 @@ impl Cli {
 fn origin(text: &str) -> Result<AllowOrigin, String> {
     text.parse()
         .map_err(|error: hushd::http::BadOrigin| error.to_string())
+}
+
+fn on_or_off(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("it is on or off".into()),
+    }
 }
 
 fn size(text: &str) -> Result<usize, String> {

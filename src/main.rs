@@ -70,7 +70,7 @@ fn serve(config: Config, send_buffer: usize) -> Result<(), Box<dyn Error>> {
     let site = Site {
         origins: Origins::new(config.allow_origin, on_loopback),
         subprotocols: &["chat.v1", "chat"],
-        deflate: false,
+        deflate: config.compression,
         page: Page::embedded(),
     };
     let mut seed = [0; 16];

@@ -4,10 +4,11 @@ use super::archive::Span;
 use super::member::named;
 use super::name::{BadName, Name, Wanted};
 use super::presence::Presence;
-use super::room::{Message, Said, What};
+use super::room::{Said, What};
 use super::session::{Claim, Whereabouts};
 use super::v1::{self, Hello, Refused, Request, Sent, Since};
 use super::{Encoding, Format, Key, Member, Place, RoomKey, Rooms, Roster, Tick};
+use crate::ws::Message;
 
 /// Bytes at which a history answer ends.
 const HISTORY_ANSWER: usize = 64 * 1024;
@@ -246,10 +247,10 @@ impl Rooms {
     /// Publishes a message: see [`Room::append`](super::Room::append).
     pub fn append(&mut self, room_key: RoomKey, said: &Said<'_>, (now, time): (Tick, u64)) -> bool {
         let limit = self.limits.max_json();
-        let Some(room) = self.get_mut(room_key) else {
+        let Some(room) = self.rooms.get_mut(room_key.0 as usize) else {
             return false;
         };
-        let begins = room.append(said, now, time, limit);
+        let begins = room.append(said, (now, time), limit, &mut self.press);
         if let Some(id) = &said.id {
             let (session, seq) = (room.session(said.member), room.seq());
             self.heard.note(session, id, seq, now);

@@ -13,6 +13,7 @@ mod member;
 mod memory;
 pub mod name;
 pub mod presence;
+mod press;
 mod random;
 mod room;
 mod rooms;
@@ -24,7 +25,8 @@ pub use company::{Arrival, Greeting, Verdict};
 pub use encoding::{Encoding, Format};
 pub use hand::{Ends, Hand, Visit};
 pub use member::{Member, Roster};
-pub use room::{Message, Place, Room, Said, What};
+pub use press::Press;
+pub use room::{Place, Room, Said, What};
 pub use rooms::{Limits, RoomKey, Rooms, TooManyRooms};
 pub use tick::Tick;
 

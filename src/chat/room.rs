@@ -14,18 +14,9 @@ use super::name::Called;
 use super::presence::Presence;
 use super::session::Session;
 use super::v1::{self, Content, Sent};
-use super::{Encoding, Format, Key, RoomKey, Tick};
+use super::{Encoding, Format, Key, Press, RoomKey, Tick};
 use crate::feed::{Lane, Offset};
-use crate::ws::Frame;
-
-/// What a client says, before it is judged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message<'a> {
-    /// Text.
-    Text(&'a str),
-    /// Bytes.
-    Binary(&'a [u8]),
-}
+use crate::ws::{Frame, Message};
 
 /// What everybody hears.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,29 +210,41 @@ impl Room {
         self.arrivals
     }
 
+    /// Whether somebody follows a stream of this format.
+    pub(super) fn is_heard(&self, format: Format) -> bool {
+        format
+            .encodings()
+            .any(|encoding| self.lanes[encoding.index()].is_some())
+    }
+
     /// Publishes a message: everybody is to hear it, at `time` in milliseconds since 1970. `limit` is how many
     /// bytes of JSON it may take. Nobody is written to here. Returns whether this sets the hand in motion.
-    pub fn append(&mut self, said: &Said<'_>, now: Tick, time: u64, limit: usize) -> bool {
+    pub fn append(
+        &mut self,
+        said: &Said<'_>,
+        (now, time): (Tick, u64),
+        limit: usize,
+        press: &mut Press,
+    ) -> bool {
         self.seq += 1;
         // Each form is made once, and only if somebody hears it, now or later.
-        let hears = |encoding: Encoding| self.lanes[encoding.index()].is_some();
-        let is_json_heard = self.memory.is_some() || hears(Encoding::CHAT_V1);
+        let is_json_heard = self.memory.is_some() || self.is_heard(Format::ChatV1);
         let json = if is_json_heard {
             said.to_json(self.seq, time, limit)
         } else {
             String::new()
         };
-        let plain = if hears(Encoding::PLAIN) {
+        let plain = if self.is_heard(Format::Plain) {
             said.to_plain()
         } else {
             What::Binary(&[])
         };
 
-        let begins = self.publish(|format| {
+        let begins = self.publish(press, |format| {
             Some(match (format, &plain) {
-                (Format::Plain, What::Text(text)) => Frame::text(text),
-                (Format::Plain, What::Binary(bytes)) => Frame::binary(bytes),
-                (Format::ChatV1, _) => Frame::text(&json),
+                (Format::Plain, What::Text(text)) => Message::Text(text),
+                (Format::Plain, What::Binary(bytes)) => Message::Binary(bytes),
+                (Format::ChatV1, _) => Message::Text(&json),
             })
         });
         if let Some(memory) = &mut self.memory {
@@ -251,24 +254,32 @@ impl Room {
     }
 
     /// Tells those who follow `chat.v1` something that is no message. Returns as [`Room::append`] does.
-    pub(super) fn announce(&mut self, json: &str) -> bool {
-        self.publish(|format| match format {
+    pub(super) fn announce(&mut self, json: &str, press: &mut Press) -> bool {
+        self.publish(press, |format| match format {
             Format::Plain => None,
-            Format::ChatV1 => Some(Frame::text(json)),
+            Format::ChatV1 => Some(Message::Text(json)),
         })
     }
 
-    fn publish<'f>(&mut self, frame: impl Fn(Format) -> Option<Frame<'f>>) -> bool {
+    fn publish<'m>(
+        &mut self,
+        press: &mut Press,
+        message: impl Fn(Format) -> Option<Message<'m>>,
+    ) -> bool {
         let begins = self.hand.something_new(self.members.len());
-        for encoding in Encoding::ALL {
+        for encoding in Encoding::all() {
             let Some(followed) = &mut self.lanes[encoding.index()] else {
                 continue;
             };
             if begins {
                 followed.begin_lap();
             }
-            if let Some(frame) = frame(encoding.format) {
-                followed.lane.push(&frame);
+            match (message(encoding.format), encoding.window) {
+                (None, _) => {}
+                (Some(message), None) => followed.lane.push(&Frame::from(message)),
+                (Some(message), Some(window)) => {
+                    followed.lane.push(&press.frame(window, message));
+                }
             }
         }
         self.fresh = if begins { 1 } else { self.fresh + 1 };

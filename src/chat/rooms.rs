@@ -11,7 +11,7 @@ use super::heard::Heard;
 use super::random::Random;
 use super::session::Sessions;
 use super::v1::Sent;
-use super::{Encoding, Room, Roster, Tick};
+use super::{Format, Press, Room, Roster, Tick};
 
 /// Where a room is kept. Used again once the room is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +32,7 @@ pub struct Rooms {
     pub(super) random: Random,
     pub(super) sessions: Sessions,
     pub(super) heard: Heard,
+    pub(super) press: Press,
     /// Rooms that have something to announce or to forget, by when.
     agenda: BTreeSet<(Tick, RoomKey)>,
     /// Rooms that nobody is in, by since when.
@@ -49,6 +50,10 @@ pub struct Limits {
     pub lane_bytes: usize,
     /// Bytes of the longest message that is taken.
     pub max_message: usize,
+    /// How hard messages are compressed, from 1 (fast) to 9 (small).
+    pub compression_level: u32,
+    /// Bytes of the smallest message that is compressed.
+    pub compression_threshold: usize,
     /// Milliseconds after which a silent client is pinged; 0: never.
     pub ping: u64,
     /// Messages that a newcomer is sent; with 0 there are no archives.
@@ -95,12 +100,18 @@ impl Rooms {
             hasher: SipHasher13::new_with_key(&random.bits128().to_le_bytes()),
             sessions: Sessions::new(random.bits128(), Limits::SESSIONS, limits.history_ttl),
             heard: Heard::new(random.bits128(), Limits::SESSIONS),
+            press: Press::new(limits.compression_level, limits.compression_threshold),
             random,
             limits,
             agenda: BTreeSet::new(),
             vacant: BTreeSet::new(),
             archived: 0,
         }
+    }
+
+    /// How many messages have been compressed, each once for each window that somebody there has.
+    pub fn compressions(&self) -> u64 {
+        self.press.compressions()
     }
 
     /// How many there are.
@@ -163,8 +174,7 @@ impl Rooms {
         let Some(room) = self.rooms.get_mut(key.0 as usize) else {
             return;
         };
-        let (is_empty, is_chat_followed) =
-            (room.is_empty(), room.lane(Encoding::CHAT_V1).is_some());
+        let (is_empty, is_chat_followed) = (room.is_empty(), room.is_heard(Format::ChatV1));
         match &mut room.memory {
             None if is_empty => self.close(key),
             None => {}
@@ -237,8 +247,10 @@ impl Rooms {
             ),
             Some(_) | None => None,
         };
-        let begins = announcement
-            .is_some_and(|announcement| room.announce(&Sent::from(&announcement).to_json()));
+        let begins = announcement.is_some_and(|announcement| {
+            let json = Sent::from(&announcement).to_json();
+            room.announce(&json, &mut self.press)
+        });
         self.settle(key);
         begins
     }
@@ -336,6 +348,8 @@ pub(super) mod tests {
         max_rooms: 3,
         lane_bytes: 1 << 20,
         max_message: 1000,
+        compression_level: 1,
+        compression_threshold: 64,
         ping: 30_000,
         history: 5,
         history_bytes: 10_000,

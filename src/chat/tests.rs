@@ -11,6 +11,7 @@ use super::v1::Hello;
 use super::*;
 use crate::feed::{Lane, Outbox, Piece, Record};
 use crate::ws::Frame;
+use crate::ws::Message;
 
 #[path = "../../tests/common/schema.rs"]
 mod schema;

@@ -55,6 +55,10 @@ pub struct Limits {
     pub progress_timeout: Duration,
     /// From our Close to the peer's (`--close-timeout`).
     pub close_timeout: Duration,
+    /// How hard messages are compressed, from 1 (fast) to 9 (small) (`--compression-level`).
+    pub compression_level: u32,
+    /// Bytes of the smallest message that is compressed (`--compression-threshold`).
+    pub compression_threshold: usize,
     /// The longest rest of a room under load (`--gather`).
     pub gather: Duration,
     /// Messages that a newcomer is sent; a hundred times as many are held (`--history`).
@@ -92,6 +96,8 @@ impl Default for Limits {
             ping_timeout: Duration::from_secs(20),
             progress_timeout: Duration::from_secs(30),
             close_timeout: Duration::from_secs(5),
+            compression_level: 1,
+            compression_threshold: 64,
             gather: Duration::from_millis(20),
             history: 50,
             history_bytes: 1024 * 1024,
@@ -145,6 +151,8 @@ impl Limits {
             max_rooms: self.max_rooms,
             lane_bytes: self.lane_bytes,
             max_message: self.max_message,
+            compression_level: self.compression_level,
+            compression_threshold: self.compression_threshold,
             ping: u64::try_from(self.ping_interval.as_millis()).unwrap_or(u64::MAX),
             history: self.history,
             history_bytes: self.history_bytes,

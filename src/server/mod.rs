@@ -35,6 +35,7 @@ pub use transport::{Network, Readiness, Ready, Received, Sent, Signal, Transport
 use crate::chat::{Key, MemberId, RoomKey, Rooms, Tick};
 use crate::feed::Lane;
 use crate::http::Site;
+use crate::ws::deflate::Inflater;
 use accept::Pace;
 use connection::{Connection, Flags, Peer, Ticket};
 use deadlines::Deadlines;
@@ -54,6 +55,8 @@ pub struct Server<N: Network> {
     rooms: Rooms,
     /// What connections without a room follow: nothing is ever said there.
     lobby: Lane,
+    /// Inflates for everybody, once somebody needs it.
+    inflater: Option<Inflater>,
     /// What one read brings, whoever it is from.
     scratch: Box<[u8]>,
     /// What the wait of this turn brought.
@@ -120,6 +123,7 @@ impl<N: Network> Server<N> {
             connections: Slab::new(),
             rooms,
             lobby: Lane::new(0),
+            inflater: None,
             scratch: vec![0; limits.read_bytes()].into(),
             ready: Vec::new(),
             pace: Pace::default(),

@@ -9,10 +9,10 @@ use super::flush::Round;
 use super::report::Notice;
 use super::{Limits, Network, Server, Tick, Transport};
 use crate::chat::v1::{self, Hello};
-use crate::chat::{Encoding, Greeting, Key, Message, Place, Room, RoomKey, Roster, Verdict};
+use crate::chat::{Encoding, Format, Greeting, Key, Place, Room, RoomKey, Roster, Verdict};
 use crate::feed::{Lane, Outbox, Piece, Record};
 use crate::http::{self, Answer, Refusal, Response, Upgrade};
-use crate::ws::{CloseCode, Decoder, Event, Frame, Rules, Violation};
+use crate::ws::{CloseCode, Decoder, Event, Frame, Message, Rules, Violation};
 
 /// Connections read in one turn: the others wait no longer than that.
 const READS: usize = 256;
@@ -165,11 +165,12 @@ impl<N: Network> Server<N> {
                 self.hear(key, bytes);
             }
             Stage::Closing(Farewell {
+                place,
                 awaits: Awaits::Close(decoder),
-                ..
             }) => {
                 let mut input = bytes;
-                let rules = rules(limits);
+                let deflate = place.is_some_and(|place| place.encoding.window.is_some());
+                let rules = rules(limits, deflate);
                 let closed = loop {
                     match decoder.next(&mut input, &rules) {
                         Ok(Some(Event::Close(_))) | Err(_) => break true,
@@ -203,10 +204,12 @@ impl<N: Network> Server<N> {
         let Ok(room_key) = self.rooms.enter(&upgrade.room) else {
             return self.refuse(key, Refusal::TooManyRooms);
         };
-        let encoding = match upgrade.subprotocol {
-            Some(v1::SUBPROTOCOL) => Encoding::CHAT_V1,
-            Some(_) | None => Encoding::PLAIN,
+        let format = match upgrade.subprotocol {
+            Some(v1::SUBPROTOCOL) => Format::ChatV1,
+            Some(_) | None => Format::Plain,
         };
+        let window = upgrade.deflate.map(|deflate| deflate.window);
+        let encoding = Encoding { format, window };
         let query = &upgrade.query;
         let [name, since, session] =
             [&query.name, &query.since, &query.session].map(|wish| wish.as_deref());
@@ -263,8 +266,10 @@ impl<N: Network> Server<N> {
             Some(half) => (half.decoder, half.since),
             None => (Decoder::default(), now),
         };
-        let rules = rules(&self.limits);
+        let deflate = open.member.place.encoding.window.is_some();
+        let rules = rules(&self.limits, deflate);
         let mut input = bytes;
+        let mut inflater = self.inflater.take();
         let last = loop {
             let message = match decoder.next(&mut input, &rules) {
                 Ok(None) => break None,
@@ -279,12 +284,18 @@ impl<N: Network> Server<N> {
                 Ok(Some(Event::Pong(_))) => continue,
                 Ok(Some(Event::Text(text))) => Message::Text(text),
                 Ok(Some(Event::Binary(bytes))) => Message::Binary(bytes),
-                // Not negotiated: the decoder refuses such frames.
-                Ok(Some(Event::Compressed { .. })) => continue,
+                Ok(Some(Event::Compressed { text, payload })) => {
+                    let inflater = inflater.get_or_insert_default();
+                    match inflater.inflate(text, payload, rules.max_message) {
+                        Ok(message) => message,
+                        Err(violation) => break Some(Last::Violation(violation)),
+                    }
+                }
             };
             since = now;
             self.say(key, message);
         };
+        self.inflater = inflater;
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -579,11 +590,11 @@ pub(super) fn lane_of<'a>(
         .unwrap_or(lobby)
 }
 
-fn rules(limits: &Limits) -> Rules {
+fn rules(limits: &Limits, deflate: bool) -> Rules {
     Rules {
         max_message: limits.max_message,
         max_frames: limits.max_frames,
-        deflate: false,
+        deflate,
     }
 }
 

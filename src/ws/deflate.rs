@@ -9,7 +9,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 
 use super::extension::Window;
 use super::utf8::Utf8;
-use super::{Event, Violation};
+use super::{Message, Violation};
 
 /// What the end of a message is without: the empty block that a flush ends with (section 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
@@ -62,7 +62,7 @@ impl Inflater {
         }
     }
 
-    /// What a client's [`Event::Compressed`] says: an [`Event::Text`] or an [`Event::Binary`].
+    /// What a client's [`Event::Compressed`](super::Event::Compressed) says: an [`Message::Text`] or an [`Message::Binary`].
     ///
     /// Memory grows with what comes out, by doubling, and ends at the limit.
     ///
@@ -76,7 +76,7 @@ impl Inflater {
         text: bool,
         payload: &[u8],
         max_message: usize,
-    ) -> Result<Event<'_>, Violation> {
+    ) -> Result<Message<'_>, Violation> {
         self.stream.reset(false);
         self.out.clear();
         if self.out.capacity() > KEPT {
@@ -92,10 +92,10 @@ impl Inflater {
         }
         if text {
             str::from_utf8(&self.out)
-                .map(Event::Text)
+                .map(Message::Text)
                 .map_err(|_| Violation::InvalidUtf8)
         } else {
-            Ok(Event::Binary(&self.out))
+            Ok(Message::Binary(&self.out))
         }
     }
 
@@ -200,7 +200,7 @@ mod tests {
 
     fn inflate(payload: &[u8]) -> Result<Vec<u8>, Violation> {
         match Inflater::new().inflate(false, payload, MAX)? {
-            Event::Binary(bytes) => Ok(bytes.to_vec()),
+            Message::Binary(bytes) => Ok(bytes.to_vec()),
             other => panic!("{other:?}"),
         }
     }
@@ -232,7 +232,7 @@ mod tests {
             let mut inflater = Inflater::new();
             assert_eq!(
                 inflater.inflate(true, payload, MAX),
-                Ok(Event::Text(want)),
+                Ok(Message::Text(want)),
                 "{payload:02x?}"
             );
         }
@@ -367,14 +367,14 @@ mod tests {
             let model = model::inflate(&payload).map(|inflated| inflated.bytes);
             let mut inflater = Inflater::new();
             let inflated = match inflater.inflate(false, &payload, 1 << 20) {
-                Ok(Event::Binary(bytes)) => Ok(bytes.to_vec()),
+                Ok(Message::Binary(bytes)) => Ok(bytes.to_vec()),
                 Ok(other) => panic!("{other:?}"),
                 Err(violation) => Err(violation),
             };
             prop_assert_eq!(inflated, model.ok_or(Violation::CorruptDeflate));
             // And leaves no trace in the next.
             let hello = inflater.inflate(true, b"\xf2\x48\xcd\xc9\xc9\x07\x00", 5);
-            prop_assert_eq!(hello, Ok(Event::Text("Hello")));
+            prop_assert_eq!(hello, Ok(Message::Text("Hello")));
         }
     }
 

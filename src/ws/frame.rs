@@ -1,6 +1,6 @@
 //! Frames: the headers that clients send, and whole frames as this server sends them.
 
-use super::{CloseCode, Violation};
+use super::{CloseCode, Message, Violation};
 use crate::feed::Record;
 
 /// What a frame is (RFC 6455, section 5.2).
@@ -253,6 +253,15 @@ impl<'a> Frame<'a> {
             head,
             head_len: bytes.len() as u8,
             payload,
+        }
+    }
+}
+
+impl<'a> From<Message<'a>> for Frame<'a> {
+    fn from(message: Message<'a>) -> Frame<'a> {
+        match message {
+            Message::Text(text) => Frame::text(text),
+            Message::Binary(bytes) => Frame::binary(bytes),
         }
     }
 }

@@ -20,3 +20,12 @@ pub use close::CloseCode;
 pub use decoder::{Decoder, Event, Rules};
 pub use frame::{Frame, Header, OpCode};
 pub use violation::Violation;
+
+/// A whole message, as it is said and heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Text.
+    Text(&'a str),
+    /// Bytes.
+    Binary(&'a [u8]),
+}

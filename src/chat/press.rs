@@ -1,0 +1,84 @@
+//! Messages compressed once, whoever listens.
+
+use crate::ws::deflate::Deflater;
+use crate::ws::extension::Window;
+use crate::ws::{Frame, Message};
+
+/// Bytes of output that are kept from one message to the next.
+const KEPT: usize = 64 * 1024;
+
+/// The compressors of a whole server, one for each window, made when somebody first needs them.
+#[derive(Debug)]
+pub struct Press {
+    small: Option<Deflater>,
+    large: Option<Deflater>,
+    out: Vec<u8>,
+    /// From 1 (fast) to 9 (small).
+    level: u32,
+    /// Shorter messages go as they are.
+    threshold: usize,
+    compressions: u64,
+}
+
+impl Press {
+    /// Compressors at a level from 1 (fast) to 9 (small), for messages of at least `threshold` bytes.
+    pub fn new(level: u32, threshold: usize) -> Press {
+        Press {
+            small: None,
+            large: None,
+            out: Vec::new(),
+            level,
+            threshold,
+            compressions: 0,
+        }
+    }
+
+    /// How many messages have been compressed.
+    pub fn compressions(&self) -> u64 {
+        self.compressions
+    }
+
+    /// The frame of a message for those who share a window, compressed where that makes it shorter
+    /// (RFC 7692, section 6, leaves this to each message).
+    pub fn frame<'a>(&'a mut self, window: Window, message: Message<'a>) -> Frame<'a> {
+        let (text, payload) = match message {
+            Message::Text(text) => (true, text.as_bytes()),
+            Message::Binary(bytes) => (false, bytes),
+        };
+        if payload.len() >= self.threshold {
+            let deflater = match window {
+                Window::Bits9 => &mut self.small,
+                Window::Bits15 => &mut self.large,
+            };
+            let deflater = deflater.get_or_insert_with(|| Deflater::new(window, self.level));
+            if self.out.capacity() > KEPT {
+                self.out = Vec::new();
+            }
+            self.compressions += 1;
+            if deflater.compress(payload, &mut self.out) {
+                return Frame::compressed(text, &self.out);
+            }
+        }
+        Frame::from(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::Record;
+
+    #[test]
+    fn a_message_is_compressed_where_it_pays() {
+        let mut press = Press::new(6, 32);
+        let long = [b'a'; 1000];
+        for (payload, first, compressions) in [
+            (&b"hello"[..], 0x82, 0),
+            (&long, 0xc2, 1),
+            (b"\x00\x93\x11\xf7\x1d\x42\xa9\x88\x3e\xd0\x57\x6b\x0c\xe5\x71\x2f\x99\xb4\x03\xc8\x5a\x66\x81\xfd\x24\x3b\x90\xee\x17\x48\xd3\x0f", 0x82, 2),
+        ] {
+            let frame = press.frame(Window::Bits15, Message::Binary(payload)).parts().concat();
+            assert_eq!((frame[0], press.compressions()), (first, compressions), "{payload:02x?}");
+        }
+    }
+}
