@@ -34,9 +34,10 @@ pub use tick::Tick;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key(pub u32);
 
-/// One member, from its arrival to its end. Never used again, unlike a [`Key`].
+/// One member, from its arrival to its end. Not used again, unlike a [`Key`], before another four
+/// billion have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MemberId(pub u64);
+pub struct MemberId(pub u32);
 
 #[cfg(test)]
 mod tests;

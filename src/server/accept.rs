@@ -117,7 +117,7 @@ impl<N: Network> Server<N> {
             socket,
             flags,
             heard: now,
-            progress: now,
+            stuck: 0,
             id,
             peer,
             outbox: Outbox::join(&self.lobby),

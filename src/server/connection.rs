@@ -17,8 +17,8 @@ pub(super) struct Connection<S> {
     pub(super) flags: Flags,
     /// When its last byte came; for a client that was not read meanwhile, when it was read again.
     pub(super) heard: Tick,
-    /// When it last took some of what it is owed.
-    pub(super) progress: Tick,
+    /// Walks of the watchman since its socket last took something.
+    pub(super) stuck: u8,
     pub(super) id: MemberId,
     pub(super) peer: Peer,
     pub(super) outbox: Outbox,

@@ -120,7 +120,6 @@ impl<N: Network> Server<N> {
 
     /// Offers a connection all that it is owed, in one write.
     pub(super) fn offer(&mut self, key: Key) {
-        let now = self.now.tick();
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -141,7 +140,7 @@ impl<N: Network> Server<N> {
                     Err(error) => return self.end(key, Gone::Broken(error.kind())),
                 };
                 connection.outbox.wrote(sent.bytes);
-                connection.progress = now;
+                connection.stuck = 0;
                 if sent.full {
                     connection.flags.set(Flags::BLOCKED);
                     self.blocked += 1;

@@ -83,7 +83,7 @@ pub struct Server<N: Network> {
     watchman: Watchman,
     shutdown: Option<Shutdown>,
 
-    next_id: u64,
+    next_id: u32,
     /// Connections by address, where that is limited.
     addresses: HashMap<Peer, u32, Seeded>,
     /// No connection's key is as high as this.
@@ -279,7 +279,7 @@ impl<N: Network> Server<N> {
     }
 
     fn new_id(&mut self) -> MemberId {
-        self.next_id += 1;
+        self.next_id = self.next_id.wrapping_add(1);
         MemberId(self.next_id)
     }
 }

@@ -31,6 +31,12 @@ pub(super) struct Watchman {
     due: Moment,
     /// Time for one walk past everybody.
     round: Duration,
+    /// Walks so far.
+    walks: u32,
+    /// Of so many walks one counts, for those who take nothing of what they are owed.
+    stride: u32,
+    /// Such walks after which one is ended.
+    patience: u8,
 }
 
 impl Watchman {
@@ -45,10 +51,16 @@ impl Watchman {
         .filter(|patience| !patience.is_zero())
         .min()
         .unwrap_or(Duration::from_secs(30));
+        let round = (shortest / 8).max(Duration::from_millis(1));
+        let walks = limits.progress_timeout.as_micros() / round.as_micros();
+        let stride = walks / 250 + 1;
         Watchman {
             next: 0,
             due: Moment::default(),
-            round: shortest / 8,
+            round,
+            walks: 0,
+            stride: u32::try_from(stride).unwrap_or(u32::MAX),
+            patience: u8::try_from(walks / stride + 1).unwrap_or(u8::MAX),
         }
     }
 
@@ -177,8 +189,6 @@ impl<N: Network> Server<N> {
 
     fn look_at(&mut self, key: Key) {
         let now = self.tick();
-        let round = ticks(self.watchman.round);
-        let interval = ticks(self.limits.ping_interval);
         let patience = |time: Duration| {
             if time.is_zero() {
                 u32::MAX
@@ -186,51 +196,48 @@ impl<N: Network> Server<N> {
                 ticks(time)
             }
         };
-        let (progress, message) = (
-            patience(self.limits.progress_timeout),
-            patience(self.limits.message_timeout),
-        );
-        let dead = patience(self.limits.ping_timeout).saturating_add(interval + round);
-        let Some(connection) = self.connection(key) else {
-            return;
-        };
-        let Stage::Open(open) = &connection.stage else {
+        let message = patience(self.limits.message_timeout);
+        let interval = patience(self.limits.ping_interval);
+        let dead = patience(self.limits.ping_timeout)
+            .saturating_add(interval)
+            .saturating_add(ticks(self.watchman.round));
+        let Watchman {
+            walks,
+            stride,
+            patience,
+            ..
+        } = self.watchman;
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
         let flags = connection.flags;
-        if flags.has(Flags::BLOCKED) && now.since(connection.progress) > progress {
-            return self.end(key, Gone::NoProgress);
+        let Stage::Open(open) = &connection.stage else {
+            return;
+        };
+        if flags.has(Flags::ENDED) {
+            return;
+        }
+        if flags.has(Flags::BLOCKED) && walks.is_multiple_of(stride) {
+            connection.stuck = connection.stuck.saturating_add(1);
+            if connection.stuck > patience {
+                return self.end(key, Gone::NoProgress);
+            }
         }
         if flags.is_unread() {
             return;
         }
-        if open
-            .half
-            .as_ref()
-            .is_some_and(|half| now.since(half.since) > message)
-        {
-            self.counts.message_timeouts += 1;
-            return self.say_last(
-                key,
-                CloseCode::POLICY,
-                "the message took too long",
-                Awaits::Outbox,
-            );
-        }
-        if interval == 0 {
-            return;
-        }
+        let begun = open.half.as_ref().map(|half| half.since);
         let silence = now.since(connection.heard);
-        if flags.has(Flags::PINGED) {
+        if begun.is_some_and(|since| now.since(since) > message) {
+            self.counts.message_timeouts += 1;
+            let reason = "the message took too long";
+            self.say_last(key, CloseCode::POLICY, reason, Awaits::Outbox);
+        } else if flags.has(Flags::PINGED) {
             if silence > dead {
                 self.end(key, Gone::Silent);
             }
         } else if silence >= interval {
-            let place = open.member.place;
-            let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-                return;
-            };
-            let lane = lane_of(Some(place), &self.rooms, &self.lobby);
+            let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
             connection.flags.set(Flags::PINGED);
             connection
                 .outbox

@@ -19,7 +19,7 @@ pub struct Rules {
     /// Bytes of payload in a message, as sent (a compressed one has to be held to it again while it
     /// is inflated).
     pub max_message: usize,
-    /// Frames in a message, empty ones too; at least one is always let through.
+    /// Frames of a message that another follows, empty ones too: its last frame is always let through.
     pub max_frames: u32,
     /// Whether permessage-deflate was negotiated, so that RSV1 may be set.
     pub deflate: bool,
@@ -199,7 +199,7 @@ impl Decoder {
             (Some(_), OpCode::Text | OpCode::Binary) => return Err(Violation::MessageUnfinished),
             (Some(message), _) => {
                 message.frames += 1;
-                if message.frames > rules.max_frames {
+                if message.frames - u32::from(header.fin) > rules.max_frames {
                     return Err(Violation::TooManyFrames);
                 }
                 message.gathered.len()

@@ -33,8 +33,9 @@ impl Deflater {
     pub fn compress(&mut self, payload: &[u8], out: &mut Vec<u8>) -> bool {
         self.stream.reset();
         out.clear();
-        // What does not fit is not shorter.
-        out.reserve(payload.len() + 2 * TAIL.len());
+        // Room for the worst that fixed codes make of a payload: nine bits of each byte. With less,
+        // zlib-rs 0.6.8 panics at level 1 where a flush finds its own buffer full.
+        out.reserve(payload.len() + payload.len() / 8 + 64);
         let compressed = self.stream.compress_vec(payload, out, FlushCompress::Sync);
         // A flush is complete when it leaves room.
         let whole = compressed.is_ok() && out.len() < out.capacity() && out.ends_with(&TAIL);
@@ -252,6 +253,47 @@ mod tests {
             assert_eq!(out, [0]);
             assert!(deflater.compress(&b"Hello".repeat(9), &mut out));
             assert_eq!(inflate(&out), Ok(b"Hello".repeat(9)));
+        }
+    }
+
+    #[test]
+    fn every_level_survives_what_cannot_be_compressed() {
+        // A generator of noise (Knuth's), with stretches of repetition.
+        let noise = |size: usize, dense: u64| -> Vec<u8> {
+            let mut state = size as u64;
+            let mut next = || {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                state >> 33
+            };
+            (0..size)
+                .map(|_| {
+                    if next() % 8 < dense {
+                        next() as u8
+                    } else {
+                        b'a'
+                    }
+                })
+                .collect()
+        };
+        for level in 1..=9 {
+            for window in WINDOWS {
+                let mut deflater = Deflater::new(window, level);
+                let mut out = Vec::new();
+                for size in [1, 100, 5_000, 16_384, 65_536, 99_999] {
+                    for dense in [8, 7, 4, 1] {
+                        let payload = noise(size, dense);
+                        if deflater.compress(&payload, &mut out) {
+                            assert_eq!(
+                                inflate(&out).as_ref(),
+                                Ok(&payload),
+                                "{level} {window:?} {size}"
+                            );
+                        }
+                    }
+                }
+            }
         }
     }
 

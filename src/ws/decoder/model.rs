@@ -104,7 +104,7 @@ fn read_frames(mut stream: &[u8], rules: &Rules, reading: &mut Reading) -> Resul
                 (Some(_), 1 | 2) => return Err(Violation::MessageUnfinished),
                 (Some(message), _) => {
                     message.frames += 1;
-                    if message.frames > rules.max_frames {
+                    if message.frames - u32::from(fin) > rules.max_frames {
                         return Err(Violation::TooManyFrames);
                     }
                 }
