@@ -276,7 +276,7 @@ fn text_fails_at_the_first_impossible_byte_and_not_at_its_end() {
 fn a_message_may_be_as_big_as_the_limit_and_in_as_many_frames() {
     let most = frame(0x82, &[1; 1_000]);
     assert_eq!(read([&most[..]].into_iter(), &RULES).events.len(), 1);
-    for (frames, violation) in [(20, None), (21, Some(Violation::TooManyFrames))] {
+    for (frames, violation) in [(21, None), (22, Some(Violation::TooManyFrames))] {
         let mut stream = frame(0x02, b"");
         for _ in 2..frames {
             stream.extend(frame(0x00, b""));
