@@ -65,7 +65,7 @@ impl Bot {
             "Sec-WebSocket-Protocol",
             HeaderValue::from_static("chat.v1"),
         );
-        let (mut socket, _) = tungstenite::connect(request)?;
+        let (mut socket, _) = tungstenite::connect(request).map_err(|_| "nobody answers")?;
         loop {
             // Pings are answered on the way.
             match socket.read()? {

@@ -231,6 +231,24 @@ export async function say(page, text) {
   await page.press('#text', 'Enter');
 }
 
+/** A client that says so many things as fast as it may, and waits until all are heard. */
+export const flood = (blank, url, count, word = 'm') => blank.evaluate(async ([url, count, word]) => {
+  const socket = await talk(url, 'chat.v1');
+  const heard = new Promise((resolve) => {
+    let n = 0;
+    socket.onmessage = ({ data }) => {
+      const { type, id } = JSON.parse(data);
+      if (type === 'message' && id && ++n === count) resolve();
+    };
+  });
+  for (let n = 1; n <= count; n++) {
+    socket.send(JSON.stringify({ type: 'message', text: `${word}${n}`, id: `c-${n}` }));
+    while (socket.bufferedAmount > 65_536) await new Promise((resume) => setTimeout(resume));
+  }
+  await heard;
+  socket.close();
+}, [url, count, word]);
+
 /** The texts in the order in which they are shown: what was heard, then what is on its way. */
 export const texts = (page) => page.$$eval('#log .text', (all) => all.map((element) => element.textContent));
 

@@ -73,7 +73,7 @@ export const cases = {
     for (const [text, links] of cases) {
       await say(ann, text);
       await sees(ann, text);
-      equal(await ann.$$eval('.row:last-child .text a', (all) => all.map(({ href }) => href)), links, text);
+      equal(await ann.$$eval('.row .text', (all) => [...all.at(-1).querySelectorAll('a')].map(({ href }) => href)), links, text);
     }
     equal(await ann.$$eval('#log a', (all) => all.filter(({ rel, target }) => !/noopener/.test(rel) || !/noreferrer/.test(rel) || target !== '_blank').length), 0);
     await unhurt(ann);

@@ -1,24 +1,6 @@
 // Many messages, many people.
 
-import { connected, equal, pause, present, say, sees, shot, texts } from '../stage.mjs';
-
-/** A client that says so many things as fast as it may, and waits until all are heard. */
-const flood = (blank, url, count, word = 'm') => blank.evaluate(async ([url, count, word]) => {
-  const socket = await talk(url, 'chat.v1');
-  const heard = new Promise((resolve) => {
-    let n = 0;
-    socket.onmessage = ({ data }) => {
-      const { type, id } = JSON.parse(data);
-      if (type === 'message' && id && ++n === count) resolve();
-    };
-  });
-  for (let n = 1; n <= count; n++) {
-    socket.send(JSON.stringify({ type: 'message', text: `${word}${n}`, id: `c-${n}` }));
-    while (socket.bufferedAmount > 65_536) await new Promise((resume) => setTimeout(resume));
-  }
-  await heard;
-  socket.close();
-}, [url, count, word]);
+import { equal, flood, pause, present, say, sees, shot } from '../stage.mjs';
 
 const inOrder = async (page, count) => equal(
   await page.$$eval('#rows .text', (all) => all.map((e) => e.textContent)).then((all) => all.findIndex((text, i) => text !== `m${i + 1}`)),

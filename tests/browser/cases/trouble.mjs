@@ -1,6 +1,6 @@
 // The connection breaks in every way, and nothing is lost or doubled.
 
-import { connected, equal, names, pause, present, say, sees, shot, texts } from '../stage.mjs';
+import { connected, equal, flood, names, pause, present, say, sees, shot, texts } from '../stage.mjs';
 
 const counted = (all) => Object.entries(all.reduce((counts, text) => ({ ...counts, [text]: (counts[text] ?? 0) + 1 }), {}));
 const onceEach = (all, expected, who) => {
@@ -149,6 +149,32 @@ export const cases = {
     await connected(ann);
     for (const text of ['kept 1', 'kept 2']) await sees(ann, text);
     equal((await texts(ann)).filter((text) => text.startsWith('kept')), ['kept 1', 'kept 2']);
+  },
+
+  async 'after too long an absence all that is still held is shown once, in its order'(stage) {
+    const server = await stage.server('--history', '1'); // of which a hundred times as many are held
+    const line = await stage.line(server);
+    const ann = await stage.enter(`${line.http}/tea`, { name: 'ann' });
+    await say(ann, 'before');
+    await sees(ann, 'before');
+    line.die();
+    await say(ann, 'after');
+    await flood(await stage.blank(), `${server.ws}/tea`, 150);
+    await ann.waitForSelector('body[data-state=waiting]', { timeout: 30_000 });
+    line.heal();
+    await connected(ann);
+    await sees(ann, 'after');
+    await pause(1000);
+    for (let n = 0; n < 20; n++) {
+      await ann.evaluate(() => { document.querySelector('#log').scrollTop = 0; });
+      await pause(100);
+    }
+    const all = await texts(ann);
+    const held = all.slice(1, -1);
+    const first = 150 - held.length;
+    equal([all[0], all.at(-1)], ['before', 'after']);
+    equal(held, held.map((_, i) => `m${first + i + 1}`));
+    if (held.length < 98 || held.length > 101) throw new Error(`${held.length} of 100 that were held`);
   },
 
   async 'offline and back'(stage) {
