@@ -56,7 +56,7 @@ export const cases = {
     await pages[0].waitForSelector('#bar:not([hidden])');
     await pages[0].waitForFunction(() => /Trying again/.test(document.querySelector('#trouble').textContent));
     equal(await pages[0].textContent('#status'), 'Not connected');
-    await pages[0].waitForSelector('.pending .under.loud:has-text("Waiting for the connection")');
+    await pages[0].waitForSelector('.pending:last-child .under:has-text("Waiting for the connection")');
     await shot(pages[0], 'disconnected');
     await server.start();
     for (const page of pages) {
