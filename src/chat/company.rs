@@ -2,7 +2,7 @@
 
 use super::archive::Span;
 use super::member::named;
-use super::name::{BadName, Name, Wanted};
+use super::name::{BadName, Called, Name, Wanted};
 use super::presence::Presence;
 use super::room::{Said, What};
 use super::session::{Claim, Whereabouts};
@@ -42,8 +42,9 @@ pub enum Verdict<'a> {
     Answer(String),
     /// Likewise; and until it has taken this, it is to have no other answer of this kind.
     History(String),
-    /// The member has another name now, which is to be kept in its entry.
-    Rename(Option<Name>),
+    /// The member has another name now, which is to be kept in its entry; and it is to be told so, if
+    /// everybody will not be.
+    Rename(Option<Name>, Option<String>),
     /// Nothing.
     Nothing,
 }
@@ -215,8 +216,11 @@ impl Rooms {
             }
             Ok(Request::Name(wish)) => match memory.rename(key, member, &wish, roster, now) {
                 Ok(Some(name)) => {
+                    let presence = memory.presence.as_ref();
+                    let untold = presence.filter(|presence| !presence.tells_names());
+                    let answer = untold.map(|presence| renamed(presence, member, name.as_ref()));
                     self.settle(member.place.room);
-                    Verdict::Rename(name)
+                    Verdict::Rename(name, answer)
                 }
                 Ok(None) => Verdict::Nothing,
                 Err(bad) => answer(Sent::from(&Refused::from(bad))),
@@ -291,4 +295,17 @@ fn wanted(name: Option<&str>) -> Result<Option<Name>, BadName> {
         Some(Ok(Wanted::Guest(_))) | None => Ok(None),
         Some(Err(bad)) => Err(bad),
     }
+}
+
+/// Presence for one member alone: only its own name has changed.
+fn renamed(presence: &Presence, member: &Member, name: Option<&Name>) -> String {
+    let guest = Called::Guest(member.number);
+    let is = name.map_or(guest, |name| Called::Name(name.as_str()));
+    let sent = Sent::Presence {
+        online: presence.online(),
+        left: Some(&[]),
+        renamed: Some(&[(member.called().to_string(), is.to_string())]),
+        joined: Some(&[]),
+    };
+    sent.to_json()
 }

@@ -106,6 +106,14 @@ impl Presence {
         self.announced
     }
 
+    /// Whether names are announced, not only how many are here.
+    pub fn tells_names(&self) -> bool {
+        match self.detail {
+            Detail::Names(_) => true,
+            Detail::Counts { .. } => false,
+        }
+    }
+
     /// A member came. `left` is when it left, if it has been here before.
     pub fn join(&mut self, number: u32, left: Option<Tick>, now: Tick) {
         self.here += 1;
@@ -244,23 +252,22 @@ fn difference<'a>(
     members: impl Iterator<Item = (u32, Called<'a>)>,
     now: Tick,
 ) -> Option<Announcement> {
-    let (mut joined, mut renamed) = (Vec::new(), Vec::new());
+    let (mut joined, mut renamed) = (Vec::new(), BTreeMap::new());
     for (number, called) in members {
+        let is = called.to_string();
         match changes.remove(&number) {
-            Some(Change::Joined) => joined.push((number, called.to_string())),
-            Some(Change::Renamed { was }) => {
-                renamed.push((number, (spell(number, &was), called.to_string())))
-            }
+            Some(Change::Joined) => joined.push((number, is)),
+            Some(Change::Renamed { was }) => _ = renamed.insert(spell(number, &was), is),
             Some(Change::Left { .. }) | None => {}
         }
     }
-    let (mut joined, mut renamed) = (in_order(joined), in_order(renamed));
-    renamed.retain(|(was, is)| was != is);
+    let mut joined = in_order(joined);
+    renamed.retain(|was, is| was != is);
 
     // A name that somebody else has by now is not held any longer, or there would be two.
     let taken: BTreeSet<&str> = joined
         .iter()
-        .chain(renamed.iter().map(|(_, is)| is))
+        .chain(renamed.values())
         .map(String::as_str)
         .collect();
     let mut left = Vec::new();
@@ -283,6 +290,7 @@ fn difference<'a>(
         .collect();
     left.retain(|name| !both.contains(name));
     joined.retain(|name| !both.contains(name));
+    let renamed = in_turn(renamed, &mut left, &mut joined);
 
     let count = |names: &Vec<String>| u32::try_from(names.len()).unwrap_or(u32::MAX);
     let online = (announced + count(&joined)).saturating_sub(count(&left));
@@ -293,6 +301,30 @@ fn difference<'a>(
         renamed,
         joined,
     })
+}
+
+/// New names by old ones, in an order in which each new name is free when its turn comes. Where some have
+/// swapped their names there is no such order: one of them leaves and joins instead.
+fn in_turn(
+    mut renamed: BTreeMap<String, String>,
+    left: &mut Vec<String>,
+    joined: &mut Vec<String>,
+) -> Vec<(String, String)> {
+    let mut in_turn = Vec::new();
+    while let Some((first, mut last)) = renamed.pop_first() {
+        let mut chain = vec![(first.clone(), last.clone())];
+        while let Some((was, is)) = renamed.remove_entry(&last) {
+            last.clone_from(&is);
+            chain.push((was, is));
+        }
+        if last == first {
+            let (was, is) = chain.remove(0);
+            left.push(was);
+            joined.push(is);
+        }
+        in_turn.extend(chain.into_iter().rev());
+    }
+    in_turn
 }
 
 /// When those who are held left.
@@ -529,6 +561,23 @@ mod tests {
     }
 
     #[test]
+    fn new_names_are_told_in_an_order_in_which_they_are_free() {
+        let mut room = Room::new();
+        let [a, b, c] = ["a", "b", "c"].map(|name| room.join(name));
+        room.pass(20);
+        for (who, name) in [(c, "d"), (b, "c"), (a, "b")] {
+            room.rename(who, name);
+        }
+        let in_turn = [("c", "d"), ("b", "c"), ("a", "b")];
+        assert_eq!(room.pass(20), [changes(3, &[], &in_turn, &[])]);
+        for (who, name) in [(a, "x"), (b, "b"), (a, "c")] {
+            room.rename(who, name);
+        }
+        let swapped = changes(3, &["b"], &[("c", "b")], &["c"]);
+        assert_eq!(room.pass(20), [swapped], "as good as two others");
+    }
+
+    #[test]
     fn ten_thousand_joins_cost_one_announcement_and_no_memory() {
         let mut room = Room::new();
         for _ in 0..10_000 {
@@ -623,11 +672,12 @@ mod tests {
                         .names
                         .as_mut()
                         .expect("changes only where names are known");
-                    for gone in left.iter().chain(renamed.iter().map(|(was, _)| was)) {
-                        assert!(names.remove(gone), "{gone} was never here");
-                    }
-                    for new in renamed.into_iter().map(|(_, is)| is).chain(joined) {
-                        assert!(names.insert(new.clone()), "{new} is here already");
+                    let left = left.into_iter().map(|was| (Some(was), None));
+                    let renamed = renamed.into_iter().map(|(was, is)| (Some(was), Some(is)));
+                    let joined = joined.into_iter().map(|is| (None, Some(is)));
+                    for (was, is) in left.chain(renamed).chain(joined) {
+                        assert!(was.is_none_or(|was| names.remove(&was)), "was never here");
+                        assert!(is.is_none_or(|is| names.insert(is)), "is here already");
                     }
                     assert_eq!(names.len() as u32, online);
                 }

@@ -134,7 +134,10 @@ impl House {
                 self.tell(key, &json);
                 self.people.get_mut(&key).unwrap().history_waits = true;
             }
-            Verdict::Rename(name) => self.people.get_mut(&key).unwrap().member.name = name,
+            Verdict::Rename(name, answer) => {
+                self.people.get_mut(&key).unwrap().member.name = name;
+                answer.into_iter().for_each(|json| self.tell(key, &json));
+            }
             Verdict::Nothing => {}
         }
     }
@@ -620,6 +623,19 @@ fn ten_thousand_who_come_at_once_cost_their_welcomes_and_one_announcement() {
         (2, &json!({ "type": "presence", "online": 10_000 }))
     );
     assert_eq!(read[0]["name"], "ann-10000");
+
+    house.ask(keys[0], json!({ "type": "name", "name": "ann-2" }));
+    let renamed = json!([["ann", "ann-2-2"]]);
+    assert_eq!(
+        house.read_all(keys[0], "presence").last().unwrap()["renamed"],
+        renamed
+    );
+    house.pass(100);
+    assert_eq!(
+        house.read_all(keys[1], "presence").len(),
+        1,
+        "only the one who asked is told"
+    );
 }
 
 /// A client that never gives up.

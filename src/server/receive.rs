@@ -371,12 +371,13 @@ impl<N: Network> Server<N> {
                     connection.flags.set(Flags::HISTORY);
                 }
             }
-            Verdict::Rename(name) => {
+            Verdict::Rename(name, answer) => {
                 if let Some(connection) = self.connection(key)
                     && let Stage::Open(open) = &mut connection.stage
                 {
                     open.member.name = name;
                 }
+                answer.into_iter().for_each(|json| self.answer(key, &json));
             }
             Verdict::Nothing => {}
         }
