@@ -8,6 +8,7 @@ use slab::Slab;
 
 use super::archive::Bounds;
 use super::heard::Heard;
+use super::member::named;
 use super::random::Random;
 use super::session::Sessions;
 use super::v1::Sent;
@@ -224,11 +225,6 @@ impl Rooms {
         let Some(room) = self.rooms.get_mut(key.0 as usize) else {
             return false;
         };
-        let members: Vec<_> = room
-            .members()
-            .iter()
-            .filter_map(|&key| roster.member(key))
-            .collect();
         let Some(memory) = &mut room.memory else {
             return false;
         };
@@ -237,16 +233,12 @@ impl Rooms {
             return false;
         }
         memory.archive.expire(now);
+        let members = room.members.iter().filter_map(|&key| roster.member(key));
         let is_due = |due: Option<Tick>| due.is_some_and(|due| due <= now);
-        let announcement = match &mut memory.presence {
-            Some(presence) if is_due(presence.due()) => presence.announce(
-                members
-                    .iter()
-                    .map(|member| (member.number, member.called())),
-                now,
-            ),
-            Some(_) | None => None,
-        };
+        let presence = memory.presence.as_mut();
+        let announcement = presence
+            .filter(|presence| is_due(presence.due()))
+            .and_then(|presence| presence.announce(named(members), now));
         let begins = announcement.is_some_and(|announcement| {
             let json = Sent::from(&announcement).to_json();
             room.announce(&json, &mut self.press)
