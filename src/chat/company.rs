@@ -4,7 +4,7 @@ use super::archive::Span;
 use super::member::named;
 use super::name::{BadName, Called, Name, Wanted};
 use super::presence::Presence;
-use super::room::{Said, What};
+use super::said::{Said, What};
 use super::session::{Claim, Whereabouts};
 use super::v1::{self, Hello, Refused, Request, Sent, Since};
 use super::{Encoding, Format, Key, Member, Place, RoomKey, Rooms, Roster, Tick};

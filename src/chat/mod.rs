@@ -4,9 +4,11 @@
 //! follows, and appended to that encoding's lane; the members' outboxes are cursors into it. Nothing
 //! here does IO, reads a clock or rolls dice: time and random bits are passed in.
 
+mod agenda;
 pub mod archive;
 mod company;
 mod encoding;
+mod followed;
 mod hand;
 pub mod heard;
 mod member;
@@ -17,6 +19,7 @@ mod press;
 mod random;
 mod room;
 mod rooms;
+mod said;
 pub mod session;
 pub mod tick;
 pub mod v1;
@@ -26,8 +29,9 @@ pub use encoding::{Encoding, Format};
 pub use hand::{Ends, Hand, Visit};
 pub use member::{Member, Roster};
 pub use press::Press;
-pub use room::{Place, Room, Said, What};
+pub use room::{Place, Room};
 pub use rooms::{Limits, RoomKey, Rooms, TooManyRooms};
+pub use said::{Said, What};
 pub use tick::Tick;
 
 /// A connection as its room knows it: where the event loop keeps it.

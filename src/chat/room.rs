@@ -5,42 +5,16 @@
 //! counts how far its hand has offered each lane to everybody, which is what decides how much the lanes may
 //! forget, and whether the room is full.
 
-use std::borrow::Cow;
-
 use super::archive::Bounds;
+use super::followed::Followed;
 use super::hand::{Ends, Hand};
 use super::memory::Memory;
-use super::name::Called;
 use super::presence::Presence;
+use super::said::{Said, What};
 use super::session::Session;
-use super::v1::{self, Content, Sent};
 use super::{Encoding, Format, Key, Press, RoomKey, Tick};
 use crate::feed::{Lane, Offset};
 use crate::ws::{Frame, Message};
-
-/// What everybody hears.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said<'a> {
-    /// The number of the member who says it.
-    pub member: u32,
-    /// What that member is called.
-    pub from: Called<'a>,
-    /// In what form it was said.
-    pub format: Format,
-    /// What is said.
-    pub what: What<'a>,
-    /// By which the speaker knows it when it comes back.
-    pub id: Option<Cow<'a, str>>,
-}
-
-/// What is said.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What<'a> {
-    /// Text.
-    Text(Cow<'a, str>),
-    /// Bytes.
-    Binary(&'a [u8]),
-}
 
 /// A member's place: which room, which seat in it, and in what form it hears the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,21 +25,6 @@ pub struct Place {
     pub seat: u32,
     /// The lane that the member follows.
     pub encoding: Encoding,
-}
-
-/// A lane, and how far the hand has brought it around.
-#[derive(Debug)]
-struct Followed {
-    lane: Lane,
-    followers: u32,
-    /// Everybody has been offered everything before this.
-    offered: Offset,
-    /// Where the lane ended when the present lap began.
-    lap_began: Offset,
-    /// No follower visited in this lap has its cursor before this.
-    low: Offset,
-    /// The same of the lap before.
-    low_before: Offset,
 }
 
 /// A room.
@@ -358,88 +317,5 @@ impl Room {
 
     fn followed(&self) -> impl Iterator<Item = &Followed> {
         self.lanes.iter().flatten().map(Box::as_ref)
-    }
-}
-
-impl Said<'_> {
-    /// As those who follow `chat.v1` hear it: with its size instead of its content where its JSON would
-    /// be longer than `limit`.
-    fn to_json(&self, seq: u64, time: u64, limit: usize) -> String {
-        let (content, size) = match &self.what {
-            What::Text(text) => (Content::Text(text), text.len()),
-            What::Binary(bytes) => (Content::Base64(bytes), bytes.len()),
-        };
-        let json = |content| {
-            let (from, member, id) = (self.from, self.member, self.id.as_deref());
-            Sent::Message {
-                seq,
-                time,
-                from,
-                member,
-                content,
-                id,
-            }
-            .to_json()
-        };
-        let whole = json(content);
-        if whole.len() <= limit {
-            whole
-        } else {
-            json(Content::Size(size))
-        }
-    }
-
-    /// As plain clients hear it: unchanged if one of them says it, else behind the speaker's name.
-    fn to_plain(&self) -> What<'_> {
-        match (self.format, &self.what) {
-            (_, What::Binary(bytes)) => What::Binary(bytes),
-            (Format::Plain, What::Text(text)) => What::Text(Cow::Borrowed(text)),
-            (Format::ChatV1, What::Text(text)) => {
-                What::Text(Cow::Owned(v1::plain_text(self.from, text)))
-            }
-        }
-    }
-}
-
-impl Followed {
-    fn new(limit: usize) -> Followed {
-        let lane = Lane::new(limit);
-        let start = lane.start();
-        Followed {
-            lane,
-            followers: 0,
-            offered: start,
-            lap_began: start,
-            low: start,
-            low_before: start,
-        }
-    }
-
-    /// Everybody has been offered everything up to here, and a lap begins.
-    fn begin_lap(&mut self) {
-        let end = self.lane.end();
-        self.offered = end;
-        self.lap_began = end;
-        self.low = end;
-        self.low_before = end;
-    }
-
-    fn lap_ended(&mut self) {
-        self.lane.forget(self.low);
-        self.offered = self.lap_began;
-        self.lap_began = self.lane.end();
-        self.low_before = self.low;
-        self.low = self.lap_began;
-    }
-
-    fn all_offered(&mut self, nobody_lags: bool) {
-        let end = self.lane.end();
-        self.lane.forget(if nobody_lags {
-            end
-        } else {
-            self.low.min(self.low_before)
-        });
-        self.offered = end;
-        self.lap_began = end;
     }
 }

@@ -8,11 +8,9 @@ use slab::Slab;
 
 use super::archive::Bounds;
 use super::heard::Heard;
-use super::member::named;
 use super::random::Random;
 use super::session::Sessions;
-use super::v1::Sent;
-use super::{Format, Press, Room, Roster, Tick};
+use super::{Format, Press, Room, Tick};
 
 /// Where a room is kept. Used again once the room is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,11 +33,11 @@ pub struct Rooms {
     pub(super) heard: Heard,
     pub(super) press: Press,
     /// Rooms that have something to announce or to forget, by when.
-    agenda: BTreeSet<(Tick, RoomKey)>,
+    pub(super) agenda: BTreeSet<(Tick, RoomKey)>,
     /// Rooms that nobody is in, by since when.
-    vacant: BTreeSet<(Tick, RoomKey)>,
+    pub(super) vacant: BTreeSet<(Tick, RoomKey)>,
     /// Bytes of all archives.
-    archived: usize,
+    pub(super) archived: usize,
 }
 
 /// What bounds rooms.
@@ -87,9 +85,6 @@ impl Limits {
         self.max_message.saturating_mul(2).saturating_add(1024)
     }
 }
-
-/// Rooms that are called in one go: the others wait for the next.
-const CALLS: usize = 64;
 
 impl Rooms {
     /// No rooms yet. `seed` is 128 random bits.
@@ -192,113 +187,7 @@ impl Rooms {
         }
     }
 
-    /// When [`Rooms::call`] is to be called.
-    pub fn due(&self) -> Option<Tick> {
-        let agenda = self.agenda.first().map(|&(due, _)| due);
-        [agenda, self.sessions.due(), self.heard.due()]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Announces and forgets what is due. Returns the rooms whose hands are thereby set in motion.
-    pub fn call(&mut self, roster: &dyn Roster, now: Tick) -> Vec<RoomKey> {
-        self.sessions.forget(now);
-        self.heard.forget(now);
-        let mut in_motion = Vec::new();
-        for _ in 0..CALLS {
-            let Some(&(due, key)) = self.agenda.first() else {
-                break;
-            };
-            if due > now {
-                break;
-            }
-            if self.call_room(key, roster, now) {
-                in_motion.push(key);
-            }
-        }
-        in_motion
-    }
-
-    fn call_room(&mut self, key: RoomKey, roster: &dyn Roster, now: Tick) -> bool {
-        let ttl = self.limits.history_ttl;
-        let Some(room) = self.rooms.get_mut(key.0 as usize) else {
-            return false;
-        };
-        let Some(memory) = &mut room.memory else {
-            return false;
-        };
-        if memory.vacant.is_some_and(|since| since.after(ttl) <= now) {
-            self.close(key);
-            return false;
-        }
-        memory.archive.expire(now);
-        let members = room.members.iter().filter_map(|&key| roster.member(key));
-        let is_due = |due: Option<Tick>| due.is_some_and(|due| due <= now);
-        let presence = memory.presence.as_mut();
-        let announcement = presence
-            .filter(|presence| is_due(presence.due()))
-            .and_then(|presence| presence.announce(named(members), now));
-        let begins = announcement.is_some_and(|announcement| {
-            let json = Sent::from(&announcement).to_json();
-            room.announce(&json, &mut self.press)
-        });
-        self.settle(key);
-        begins
-    }
-
-    /// Brings the books up to date with what has changed in a room: when it is due, whether it is vacant, and
-    /// what all archives hold together.
-    pub(super) fn settle(&mut self, key: RoomKey) {
-        let ttl = self.limits.history_ttl;
-        let Some(room) = self.rooms.get_mut(key.0 as usize) else {
-            return;
-        };
-        let is_empty = room.is_empty();
-        let Some(memory) = &mut room.memory else {
-            return;
-        };
-        if !is_empty && let Some(since) = memory.vacant.take() {
-            self.vacant.remove(&(since, key));
-        }
-        let closes = memory.vacant.map(|since| since.after(ttl));
-        let due = memory.due().into_iter().chain(closes).min();
-        if due != memory.noted_due {
-            if let Some(noted) = memory.noted_due {
-                self.agenda.remove(&(noted, key));
-            }
-            if let Some(due) = due {
-                self.agenda.insert((due, key));
-            }
-            memory.noted_due = due;
-        }
-        let bytes = memory.archive.reserved();
-        self.archived = self.archived - memory.noted_bytes + bytes;
-        memory.noted_bytes = bytes;
-        self.keep_archives_small();
-    }
-
-    /// All archives together hold too much: first those of empty rooms go, then half of the largest.
-    fn keep_archives_small(&mut self) {
-        while self.archived > self.limits.histories_bytes {
-            if self.close_longest_vacant() {
-                continue;
-            }
-            let memories = self
-                .rooms
-                .iter_mut()
-                .filter_map(|(_, room)| room.memory.as_mut());
-            let Some(memory) = memories.max_by_key(|memory| memory.noted_bytes) else {
-                return;
-            };
-            memory.archive.forget_half();
-            let bytes = memory.archive.reserved();
-            self.archived = self.archived - memory.noted_bytes + bytes;
-            memory.noted_bytes = bytes;
-        }
-    }
-
-    fn close_longest_vacant(&mut self) -> bool {
+    pub(super) fn close_longest_vacant(&mut self) -> bool {
         let Some(&(_, key)) = self.vacant.first() else {
             return false;
         };
@@ -306,7 +195,7 @@ impl Rooms {
         true
     }
 
-    fn close(&mut self, key: RoomKey) {
+    pub(super) fn close(&mut self, key: RoomKey) {
         let hash = self.hasher.hash(path_at(&self.rooms, key).as_bytes());
         if let Ok(entry) = self.by_path.find_entry(hash, |&other| other == key) {
             entry.remove();

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use slab::Slab;
 
+use super::debt::Debt;
 use crate::chat::{Key, Member, MemberId, Place, Roster, Tick};
 use crate::feed::Outbox;
 use crate::http::Head;
@@ -73,17 +74,6 @@ pub(super) enum Awaits {
     Outbox,
     /// The peer's FIN in answer to ours.
     Fin,
-}
-
-/// What a client has said beyond its rates, as of [`Connection::heard`].
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Debt {
-    /// Tenths of bytes: each tick pays for `byte_rate` of them.
-    pub(super) bytes: u32,
-    /// Tenths of messages.
-    pub(super) messages: u16,
-    /// Tenths of pings.
-    pub(super) pings: u16,
 }
 
 /// A place in the event loop's lists that outlive a turn: a key alone could mean a stranger by then.

@@ -1,12 +1,103 @@
-//! How connections end: all of them at the end of a turn, so that an event of the same batch can
-//! never mean another client.
+//! How connections end: with an answer or a Close, or without a word. All are removed at the end of a
+//! turn, so that an event of the same batch can never mean another client.
 
-use super::connection::{Awaits, Farewell, Flags, Gone, Stage};
+use std::borrow::Cow;
+use std::cmp::Reverse;
+
+use super::connection::{Awaits, Farewell, Flags, Gone, Stage, Ticket};
 use super::report::Notice;
+use super::talk::lane_of;
 use super::{Network, Server, Transport};
 use crate::chat::{Key, Place, Room, Roster};
+use crate::feed::Piece;
+use crate::http::{Refusal, Response};
+use crate::ws::{CloseCode, Frame};
 
 impl<N: Network> Server<N> {
+    /// Answers a request, and that is all.
+    pub(super) fn respond(&mut self, key: Key, response: &Response) {
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        let peer = connection.peer;
+        let mut head = Vec::with_capacity(512);
+        let body = response.write(self.network.unix_millis() / 1000, &mut head);
+        for piece in [Cow::Owned(head), Cow::Borrowed(body)] {
+            connection.outbox.tell(&self.lobby, Piece::Bytes(piece));
+        }
+        self.part(key, Awaits::Outbox);
+        match response.refusal() {
+            None => self.counts.pages += 1,
+            Some(refusal) => {
+                self.counts.refused += 1;
+                self.notice(
+                    Notice::Refused,
+                    format_args!("{peer} is refused: {refusal}"),
+                );
+            }
+        }
+    }
+
+    pub(super) fn refuse(&mut self, key: Key, refusal: Refusal) {
+        self.respond(key, &refusal.into());
+    }
+
+    /// The response to a newcomer without a connection, its head in `head`.
+    pub(super) fn response_to(&mut self, refusal: Refusal, head: &mut Vec<u8>) -> &'static [u8] {
+        Response::from(refusal).write(self.network.unix_millis() / 1000, head)
+    }
+
+    /// The last words to a client: a Close, with its reason.
+    pub(super) fn say_last(&mut self, key: Key, code: CloseCode, reason: &str, awaits: Awaits) {
+        self.tell_last(key, &Frame::close(code, reason), awaits);
+    }
+
+    /// The last words to a client that is to answer them.
+    pub(super) fn dismiss(&mut self, key: Key, code: CloseCode, reason: &str) {
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        let half_bytes = connection.half_bytes();
+        let Stage::Open(open) = &mut connection.stage else {
+            return;
+        };
+        let half = open.half.take();
+        self.half_bytes -= half_bytes;
+        let decoder = half.map(|half| half.decoder).unwrap_or_default();
+        self.say_last(key, code, reason, Awaits::Close(decoder));
+    }
+
+    pub(super) fn tell_last(&mut self, key: Key, frame: &Frame<'_>, awaits: Awaits) {
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
+        connection
+            .outbox
+            .tell(lane, Piece::Bytes(Cow::Owned(frame.to_vec())));
+        self.part(key, awaits);
+    }
+
+    /// From here on, nothing that is said is owed to this connection any more.
+    pub(super) fn part(&mut self, key: Key, awaits: Awaits) {
+        let now = self.tick();
+        self.depart(key);
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        let place = connection.place();
+        connection
+            .outbox
+            .finish(lane_of(place, &self.rooms, &self.lobby));
+        connection.stage = Stage::Closing(Farewell { place, awaits });
+        connection.flags.clear(Flags::RESTS);
+        connection.flags.clear(Flags::PARKED);
+        let id = connection.id;
+        self.closing.set(Ticket { key, id }, now);
+        self.will_write(key);
+        self.will_read(key);
+    }
+
     /// This connection leaves with this turn; nothing more is read from it or written to it.
     pub(super) fn end(&mut self, key: Key, why: Gone) {
         let Some(connection) = self.connection(key) else {
@@ -107,7 +198,7 @@ impl<N: Network> Server<N> {
         } else if busy && self.rooms.get(place.room).is_some_and(Room::is_empty) {
             self.busy.retain(|round| round.room != place.room);
             self.gathering
-                .retain(|std::cmp::Reverse((_, round))| round.room != place.room);
+                .retain(|Reverse((_, round))| round.room != place.room);
         }
         self.rooms.was_left(place.room, self.now.tick());
     }

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::connection::{Awaits, Flags, Gone, Stage, Ticket};
-use super::receive::lane_of;
+use super::talk::lane_of;
 use super::{Moment, Network, Server, Transport};
 use crate::chat::{Ends, Key, Room, RoomKey};
 

@@ -7,6 +7,7 @@ mod accept;
 mod clock;
 mod connection;
 mod deadlines;
+mod debt;
 mod end;
 mod flush;
 mod limits;
@@ -14,6 +15,7 @@ mod net;
 mod receive;
 mod report;
 mod shutdown;
+mod talk;
 mod transport;
 mod watch;
 

@@ -1,25 +1,17 @@
 //! What clients say: one read for each per turn, decoded to its end, published at once.
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::mem;
 
-use super::connection::{Awaits, Debt, Farewell, Flags, Gone, Half, Open, Stage, Ticket};
-use super::flush::Round;
+use super::connection::{Awaits, Farewell, Flags, Gone, Half, Stage, Ticket};
 use super::report::Notice;
-use super::{Limits, Network, Server, Tick, Transport};
-use crate::chat::v1::{self, Hello};
-use crate::chat::{Encoding, Format, Greeting, Key, Place, Room, RoomKey, Roster, Verdict};
-use crate::feed::{Lane, Outbox, Piece, Record};
-use crate::http::{self, Answer, Refusal, Response, Upgrade};
+use super::{Limits, Network, Server, Transport};
+use crate::chat::{Key, Room, RoomKey};
+use crate::http::{self, Answer};
 use crate::ws::{CloseCode, Decoder, Event, Frame, Message, Rules, Violation};
 
 /// Connections read in one turn: the others wait no longer than that.
 const READS: usize = 256;
-
-/// Bytes of answers to pings that may wait for a client; beyond that only the latest is kept, as
-/// RFC 6455, section 5.5.3, allows.
-const PONGS: usize = 4 * 1024;
 
 impl<N: Network> Server<N> {
     pub(super) fn receive(&mut self) {
@@ -189,71 +181,8 @@ impl<N: Network> Server<N> {
         }
     }
 
-    /// A request is granted: the connection becomes a member of its room.
-    fn enter(&mut self, key: Key, upgrade: &Upgrade<'_>, rest: &mut [u8]) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
-        };
-        if connection.flags.has(Flags::SURPLUS) {
-            self.counts.surplus += 1;
-            return self.refuse(key, Refusal::Full);
-        }
-        if self.shutdown.is_some() {
-            return self.refuse(key, Refusal::ShuttingDown);
-        }
-        let Ok(room_key) = self.rooms.enter(&upgrade.room) else {
-            return self.refuse(key, Refusal::TooManyRooms);
-        };
-        let format = match upgrade.subprotocol {
-            Some(v1::SUBPROTOCOL) => Format::ChatV1,
-            Some(_) | None => Format::Plain,
-        };
-        let window = upgrade.deflate.map(|deflate| deflate.window);
-        let encoding = Encoding { format, window };
-        let query = &upgrade.query;
-        let [name, since, session] =
-            [&query.name, &query.since, &query.session].map(|wish| wish.as_deref());
-        let hello = Hello::parse(name, since, session);
-        if let Some(old) = self.rooms.replaced(room_key, &hello, &self.connections) {
-            self.counts.replaced += 1;
-            self.dismiss(
-                old,
-                CloseCode::REPLACED,
-                "another connection has taken over",
-            );
-        }
-        let (roster, now) = (&self.connections, self.now.tick());
-        let arrival = self
-            .rooms
-            .join(room_key, key, encoding, &hello, roster, now);
-        let Some(arrival) = arrival else { return };
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
-        };
-        let lane = lane_of(Some(arrival.member.place), &self.rooms, &self.lobby);
-        let mut response = Vec::with_capacity(512);
-        upgrade.write_response(&mut response);
-        connection.outbox = Outbox::join(lane);
-        greet(&mut connection.outbox, lane, response, arrival.greeting);
-        connection.stage = Stage::Open(Open {
-            member: arrival.member,
-            half: None,
-            debt: Debt::default(),
-        });
-        log::debug!(
-            "#{} is in {}",
-            connection.id.0,
-            http::Escaped(upgrade.room.as_bytes())
-        );
-        self.counts.upgraded += 1;
-        self.will_write(key);
-        if !rest.is_empty() {
-            self.hear(key, rest);
-        }
-    }
-
     /// Bytes came from a member.
-    fn hear(&mut self, key: Key, bytes: &mut [u8]) {
+    pub(super) fn hear(&mut self, key: Key, bytes: &mut [u8]) {
         let now = self.tick();
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
@@ -323,76 +252,6 @@ impl<N: Network> Server<N> {
         }
     }
 
-    /// A member asks whether we are there (RFC 6455, section 5.5.2).
-    fn pinged(&mut self, key: Key, payload: &[u8]) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
-        };
-        if let Stage::Open(open) = &mut connection.stage {
-            open.debt.pings = open.debt.pings.saturating_add(10);
-            let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
-            let pong = Frame::pong(payload).to_vec();
-            connection.outbox.tell_latest(lane, pong, PONGS);
-        }
-    }
-
-    /// A member says something.
-    fn say(&mut self, key: Key, message: Message<'_>) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
-        };
-        let history_waits = connection.flags.has(Flags::HISTORY) && connection.outbox.holds() > 0;
-        if let Stage::Open(open) = &mut connection.stage {
-            open.debt.charge(&message);
-        }
-        if self.shutdown.is_some() {
-            return;
-        }
-        let when = (self.now.tick(), self.network.unix_millis());
-        let roster = &self.connections;
-        let Some(member) = roster.member(key) else {
-            return;
-        };
-        let verdict = self
-            .rooms
-            .hear(key, member, message, history_waits, roster, when);
-        match verdict {
-            Verdict::Say(said) => {
-                let room = member.place.room;
-                self.counts.messages += 1;
-                if self.rooms.append(room, &said, when) {
-                    self.busy.push_back(Round::new(room, self.now));
-                }
-            }
-            Verdict::Answer(json) => self.answer(key, &json),
-            Verdict::History(json) => {
-                self.answer(key, &json);
-                if let Some(connection) = self.connection(key) {
-                    connection.flags.set(Flags::HISTORY);
-                }
-            }
-            Verdict::Rename(name, answer) => {
-                if let Some(connection) = self.connection(key)
-                    && let Stage::Open(open) = &mut connection.stage
-                {
-                    open.member.name = name;
-                }
-                answer.into_iter().for_each(|json| self.answer(key, &json));
-            }
-            Verdict::Nothing => {}
-        }
-    }
-
-    /// Tells one client something, behind all that the room has said so far.
-    pub(super) fn answer(&mut self, key: Key, json: &str) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
-        };
-        let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
-        connection.outbox.tell(lane, text(json));
-        self.will_write(key);
-    }
-
     /// All half messages together are too large: the largest ends.
     fn squeeze_half_messages(&mut self) {
         while self.limits.max_half_messages > 0 && self.half_bytes > self.limits.max_half_messages {
@@ -438,90 +297,6 @@ impl<N: Network> Server<N> {
         );
     }
 
-    /// Answers a request, and that is all.
-    pub(super) fn respond(&mut self, key: Key, response: &Response) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
-        };
-        let peer = connection.peer;
-        let mut head = Vec::with_capacity(512);
-        let body = response.write(self.network.unix_millis() / 1000, &mut head);
-        for piece in [Cow::Owned(head), Cow::Borrowed(body)] {
-            connection.outbox.tell(&self.lobby, Piece::Bytes(piece));
-        }
-        self.part(key, Awaits::Outbox);
-        match response.refusal() {
-            None => self.counts.pages += 1,
-            Some(refusal) => {
-                self.counts.refused += 1;
-                self.notice(
-                    Notice::Refused,
-                    format_args!("{peer} is refused: {refusal}"),
-                );
-            }
-        }
-    }
-
-    pub(super) fn refuse(&mut self, key: Key, refusal: Refusal) {
-        self.respond(key, &refusal.into());
-    }
-
-    /// The response to a newcomer without a connection, its head in `head`.
-    pub(super) fn response_to(&mut self, refusal: Refusal, head: &mut Vec<u8>) -> &'static [u8] {
-        Response::from(refusal).write(self.network.unix_millis() / 1000, head)
-    }
-
-    /// The last words to a client: a Close, with its reason.
-    pub(super) fn say_last(&mut self, key: Key, code: CloseCode, reason: &str, awaits: Awaits) {
-        self.tell_last(key, &Frame::close(code, reason), awaits);
-    }
-
-    /// The last words to a client that is to answer them.
-    pub(super) fn dismiss(&mut self, key: Key, code: CloseCode, reason: &str) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
-        };
-        let half_bytes = connection.half_bytes();
-        let Stage::Open(open) = &mut connection.stage else {
-            return;
-        };
-        let half = open.half.take();
-        self.half_bytes -= half_bytes;
-        let decoder = half.map(|half| half.decoder).unwrap_or_default();
-        self.say_last(key, code, reason, Awaits::Close(decoder));
-    }
-
-    fn tell_last(&mut self, key: Key, frame: &Frame<'_>, awaits: Awaits) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
-        };
-        let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
-        connection
-            .outbox
-            .tell(lane, Piece::Bytes(Cow::Owned(frame.to_vec())));
-        self.part(key, awaits);
-    }
-
-    /// From here on, nothing that is said is owed to this connection any more.
-    pub(super) fn part(&mut self, key: Key, awaits: Awaits) {
-        let now = self.tick();
-        self.depart(key);
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
-        };
-        let place = connection.place();
-        connection
-            .outbox
-            .finish(lane_of(place, &self.rooms, &self.lobby));
-        connection.stage = Stage::Closing(Farewell { place, awaits });
-        connection.flags.clear(Flags::RESTS);
-        connection.flags.clear(Flags::PARKED);
-        let id = connection.id;
-        self.closing.set(Ticket { key, id }, now);
-        self.will_write(key);
-        self.will_read(key);
-    }
-
     /// The peer has answered our Close.
     fn heard_close(&mut self, key: Key) {
         if let Some(connection) = self.connection(key)
@@ -552,43 +327,10 @@ impl<N: Network> Server<N> {
     }
 }
 
-/// The first words to a member: the response, and what its room has to tell it (the replay is read from the
-/// archive when its turn comes).
-fn greet(outbox: &mut Outbox, lane: &Lane, mut response: Vec<u8>, greeting: Option<Greeting>) {
-    let (mut replay, mut refused) = (None, None);
-    if let Some(greeting) = greeting {
-        for part in Frame::text(&greeting.welcome).parts() {
-            response.extend_from_slice(part);
-        }
-        let (from, to) = (greeting.replay.from, greeting.replay.to);
-        replay = Some(Piece::Archive { from, to });
-        refused = greeting.refused.as_deref().map(text);
-    }
-    let response = Piece::Bytes(Cow::Owned(response));
-    for piece in [Some(response), replay, refused].into_iter().flatten() {
-        outbox.tell(lane, piece);
-    }
-}
-
-fn text(json: &str) -> Piece {
-    Piece::Bytes(Cow::Owned(Frame::text(json).to_vec()))
-}
-
 /// What ends a client's stream.
 enum Last {
     Close(Option<CloseCode>),
     Violation(Violation),
-}
-
-/// The lane that somebody at this place follows.
-pub(super) fn lane_of<'a>(
-    place: Option<Place>,
-    rooms: &'a crate::chat::Rooms,
-    lobby: &'a Lane,
-) -> &'a Lane {
-    place
-        .and_then(|place| rooms.get(place.room)?.lane(place.encoding))
-        .unwrap_or(lobby)
 }
 
 fn rules(limits: &Limits, deflate: bool) -> Rules {
@@ -596,48 +338,5 @@ fn rules(limits: &Limits, deflate: bool) -> Rules {
         max_message: limits.max_message,
         max_frames: limits.max_frames,
         deflate,
-    }
-}
-
-impl Debt {
-    fn charge(&mut self, message: &Message<'_>) {
-        let bytes = match message {
-            Message::Text(text) => text.len(),
-            Message::Binary(bytes) => bytes.len(),
-        };
-        self.messages = self.messages.saturating_add(10);
-        self.bytes = self
-            .bytes
-            .saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(10));
-    }
-
-    /// What is left of it so many ticks later: each pays for a tenth of what a second allows.
-    fn after(self, ticks: u32, limits: &Limits) -> Debt {
-        let paid = |rate: u32| rate.saturating_mul(ticks);
-        Debt {
-            bytes: self.bytes.saturating_sub(paid(limits.byte_rate)),
-            messages: self
-                .messages
-                .saturating_sub(u16::try_from(paid(limits.message_rate)).unwrap_or(u16::MAX)),
-            pings: self
-                .pings
-                .saturating_sub(u16::try_from(paid(limits.ping_rate)).unwrap_or(u16::MAX)),
-        }
-    }
-
-    /// When the client may be read again.
-    fn paid_at(self, heard: Tick, limits: &Limits) -> Tick {
-        let ticks = |debt: u32, burst: u32, rate: u32| match rate {
-            0 => 0,
-            rate => debt.saturating_sub(burst.saturating_mul(10)).div_ceil(rate),
-        };
-        let wait = ticks(
-            self.messages.into(),
-            limits.message_burst,
-            limits.message_rate,
-        )
-        .max(ticks(self.bytes, limits.byte_rate, limits.byte_rate))
-        .max(ticks(self.pings.into(), limits.ping_rate, limits.ping_rate));
-        heard.after(wait)
     }
 }

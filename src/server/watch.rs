@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::clock::ticks;
 use super::connection::{Awaits, Flags, Gone, Stage, Ticket};
 use super::flush::Round;
-use super::receive::lane_of;
+use super::talk::lane_of;
 use super::{Limits, Moment, Network, Server};
 use crate::chat::Key;
 use crate::feed::Piece;

@@ -1,0 +1,116 @@
+//! What rooms have to do without being asked: to announce, to forget, to close, and not to hold too much.
+
+use super::member::named;
+use super::v1::Sent;
+use super::{RoomKey, Rooms, Roster, Tick};
+
+/// Rooms that are called in one go: the others wait for the next.
+const CALLS: usize = 64;
+
+impl Rooms {
+    /// When [`Rooms::call`] is to be called.
+    pub fn due(&self) -> Option<Tick> {
+        let agenda = self.agenda.first().map(|&(due, _)| due);
+        [agenda, self.sessions.due(), self.heard.due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Announces and forgets what is due. Returns the rooms whose hands are thereby set in motion.
+    pub fn call(&mut self, roster: &dyn Roster, now: Tick) -> Vec<RoomKey> {
+        self.sessions.forget(now);
+        self.heard.forget(now);
+        let mut in_motion = Vec::new();
+        for _ in 0..CALLS {
+            let Some(&(due, key)) = self.agenda.first() else {
+                break;
+            };
+            if due > now {
+                break;
+            }
+            if self.call_room(key, roster, now) {
+                in_motion.push(key);
+            }
+        }
+        in_motion
+    }
+
+    fn call_room(&mut self, key: RoomKey, roster: &dyn Roster, now: Tick) -> bool {
+        let ttl = self.limits.history_ttl;
+        let Some(room) = self.rooms.get_mut(key.0 as usize) else {
+            return false;
+        };
+        let Some(memory) = &mut room.memory else {
+            return false;
+        };
+        if memory.vacant.is_some_and(|since| since.after(ttl) <= now) {
+            self.close(key);
+            return false;
+        }
+        memory.archive.expire(now);
+        let members = room.members.iter().filter_map(|&key| roster.member(key));
+        let is_due = |due: Option<Tick>| due.is_some_and(|due| due <= now);
+        let presence = memory.presence.as_mut();
+        let announcement = presence
+            .filter(|presence| is_due(presence.due()))
+            .and_then(|presence| presence.announce(named(members), now));
+        let begins = announcement.is_some_and(|announcement| {
+            let json = Sent::from(&announcement).to_json();
+            room.announce(&json, &mut self.press)
+        });
+        self.settle(key);
+        begins
+    }
+
+    /// Brings the books up to date with what has changed in a room: when it is due, whether it is vacant, and
+    /// what all archives hold together.
+    pub(super) fn settle(&mut self, key: RoomKey) {
+        let ttl = self.limits.history_ttl;
+        let Some(room) = self.rooms.get_mut(key.0 as usize) else {
+            return;
+        };
+        let is_empty = room.is_empty();
+        let Some(memory) = &mut room.memory else {
+            return;
+        };
+        if !is_empty && let Some(since) = memory.vacant.take() {
+            self.vacant.remove(&(since, key));
+        }
+        let closes = memory.vacant.map(|since| since.after(ttl));
+        let due = memory.due().into_iter().chain(closes).min();
+        if due != memory.noted_due {
+            if let Some(noted) = memory.noted_due {
+                self.agenda.remove(&(noted, key));
+            }
+            if let Some(due) = due {
+                self.agenda.insert((due, key));
+            }
+            memory.noted_due = due;
+        }
+        let bytes = memory.archive.reserved();
+        self.archived = self.archived - memory.noted_bytes + bytes;
+        memory.noted_bytes = bytes;
+        self.keep_archives_small();
+    }
+
+    /// All archives together hold too much: first those of empty rooms go, then half of the largest.
+    fn keep_archives_small(&mut self) {
+        while self.archived > self.limits.histories_bytes {
+            if self.close_longest_vacant() {
+                continue;
+            }
+            let memories = self
+                .rooms
+                .iter_mut()
+                .filter_map(|(_, room)| room.memory.as_mut());
+            let Some(memory) = memories.max_by_key(|memory| memory.noted_bytes) else {
+                return;
+            };
+            memory.archive.forget_half();
+            let bytes = memory.archive.reserved();
+            self.archived = self.archived - memory.noted_bytes + bytes;
+            memory.noted_bytes = bytes;
+        }
+    }
+}

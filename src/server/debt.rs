@@ -1,0 +1,59 @@
+//! What a client has said beyond its rates: it is read again when that is paid.
+
+use super::Limits;
+use crate::chat::Tick;
+use crate::ws::Message;
+
+/// What a client has said beyond its rates, as of [`Connection::heard`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Debt {
+    /// Tenths of bytes: each tick pays for `byte_rate` of them.
+    pub(super) bytes: u32,
+    /// Tenths of messages.
+    pub(super) messages: u16,
+    /// Tenths of pings.
+    pub(super) pings: u16,
+}
+
+impl Debt {
+    pub(super) fn charge(&mut self, message: &Message<'_>) {
+        let bytes = match message {
+            Message::Text(text) => text.len(),
+            Message::Binary(bytes) => bytes.len(),
+        };
+        self.messages = self.messages.saturating_add(10);
+        self.bytes = self
+            .bytes
+            .saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(10));
+    }
+
+    /// What is left of it so many ticks later: each pays for a tenth of what a second allows.
+    pub(super) fn after(self, ticks: u32, limits: &Limits) -> Debt {
+        let paid = |rate: u32| rate.saturating_mul(ticks);
+        Debt {
+            bytes: self.bytes.saturating_sub(paid(limits.byte_rate)),
+            messages: self
+                .messages
+                .saturating_sub(u16::try_from(paid(limits.message_rate)).unwrap_or(u16::MAX)),
+            pings: self
+                .pings
+                .saturating_sub(u16::try_from(paid(limits.ping_rate)).unwrap_or(u16::MAX)),
+        }
+    }
+
+    /// When the client may be read again.
+    pub(super) fn paid_at(self, heard: Tick, limits: &Limits) -> Tick {
+        let ticks = |debt: u32, burst: u32, rate: u32| match rate {
+            0 => 0,
+            rate => debt.saturating_sub(burst.saturating_mul(10)).div_ceil(rate),
+        };
+        let wait = ticks(
+            self.messages.into(),
+            limits.message_burst,
+            limits.message_rate,
+        )
+        .max(ticks(self.bytes, limits.byte_rate, limits.byte_rate))
+        .max(ticks(self.pings.into(), limits.ping_rate, limits.ping_rate));
+        heard.after(wait)
+    }
+}

@@ -1,0 +1,185 @@
+//! Members and their rooms: who comes is welcomed, what is said is judged and published, and what is
+//! asked is answered.
+
+use std::borrow::Cow;
+
+use super::connection::{Flags, Open, Stage};
+use super::debt::Debt;
+use super::flush::Round;
+use super::{Network, Server};
+use crate::chat::v1::{self, Hello};
+use crate::chat::{Encoding, Format, Greeting, Key, Place, Rooms, Roster, Verdict};
+use crate::feed::{Lane, Outbox, Piece, Record};
+use crate::http::{self, Refusal, Upgrade};
+use crate::ws::{CloseCode, Frame, Message};
+
+/// Bytes of answers to pings that may wait for a client; beyond that only the latest is kept, as
+/// RFC 6455, section 5.5.3, allows.
+const PONGS: usize = 4 * 1024;
+
+impl<N: Network> Server<N> {
+    /// A request is granted: the connection becomes a member of its room.
+    pub(super) fn enter(&mut self, key: Key, upgrade: &Upgrade<'_>, rest: &mut [u8]) {
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        if connection.flags.has(Flags::SURPLUS) {
+            self.counts.surplus += 1;
+            return self.refuse(key, Refusal::Full);
+        }
+        if self.shutdown.is_some() {
+            return self.refuse(key, Refusal::ShuttingDown);
+        }
+        let Ok(room_key) = self.rooms.enter(&upgrade.room) else {
+            return self.refuse(key, Refusal::TooManyRooms);
+        };
+        let format = match upgrade.subprotocol {
+            Some(v1::SUBPROTOCOL) => Format::ChatV1,
+            Some(_) | None => Format::Plain,
+        };
+        let window = upgrade.deflate.map(|deflate| deflate.window);
+        let encoding = Encoding { format, window };
+        let query = &upgrade.query;
+        let [name, since, session] =
+            [&query.name, &query.since, &query.session].map(|wish| wish.as_deref());
+        let hello = Hello::parse(name, since, session);
+        if let Some(old) = self.rooms.replaced(room_key, &hello, &self.connections) {
+            self.counts.replaced += 1;
+            self.dismiss(
+                old,
+                CloseCode::REPLACED,
+                "another connection has taken over",
+            );
+        }
+        let (roster, now) = (&self.connections, self.now.tick());
+        let arrival = self
+            .rooms
+            .join(room_key, key, encoding, &hello, roster, now);
+        let Some(arrival) = arrival else { return };
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        let lane = lane_of(Some(arrival.member.place), &self.rooms, &self.lobby);
+        let mut response = Vec::with_capacity(512);
+        upgrade.write_response(&mut response);
+        connection.outbox = Outbox::join(lane);
+        greet(&mut connection.outbox, lane, response, arrival.greeting);
+        connection.stage = Stage::Open(Open {
+            member: arrival.member,
+            half: None,
+            debt: Debt::default(),
+        });
+        log::debug!(
+            "#{} is in {}",
+            connection.id.0,
+            http::Escaped(upgrade.room.as_bytes())
+        );
+        self.counts.upgraded += 1;
+        self.will_write(key);
+        if !rest.is_empty() {
+            self.hear(key, rest);
+        }
+    }
+
+    /// A member asks whether we are there (RFC 6455, section 5.5.2).
+    pub(super) fn pinged(&mut self, key: Key, payload: &[u8]) {
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        if let Stage::Open(open) = &mut connection.stage {
+            open.debt.pings = open.debt.pings.saturating_add(10);
+            let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
+            let pong = Frame::pong(payload).to_vec();
+            connection.outbox.tell_latest(lane, pong, PONGS);
+        }
+    }
+
+    /// A member says something.
+    pub(super) fn say(&mut self, key: Key, message: Message<'_>) {
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        if connection.outbox.holds() == 0 {
+            connection.flags.clear(Flags::HISTORY);
+        }
+        let history_waits = connection.flags.has(Flags::HISTORY);
+        if let Stage::Open(open) = &mut connection.stage {
+            open.debt.charge(&message);
+        }
+        if self.shutdown.is_some() {
+            return;
+        }
+        let when = (self.now.tick(), self.network.unix_millis());
+        let roster = &self.connections;
+        let Some(member) = roster.member(key) else {
+            return;
+        };
+        let verdict = self
+            .rooms
+            .hear(key, member, message, history_waits, roster, when);
+        match verdict {
+            Verdict::Say(said) => {
+                let room = member.place.room;
+                self.counts.messages += 1;
+                if self.rooms.append(room, &said, when) {
+                    self.busy.push_back(Round::new(room, self.now));
+                }
+            }
+            Verdict::Answer(json) => self.answer(key, &json),
+            Verdict::History(json) => {
+                self.answer(key, &json);
+                if let Some(connection) = self.connection(key) {
+                    connection.flags.set(Flags::HISTORY);
+                }
+            }
+            Verdict::Rename(name, answer) => {
+                if let Some(connection) = self.connection(key)
+                    && let Stage::Open(open) = &mut connection.stage
+                {
+                    open.member.name = name;
+                }
+                answer.into_iter().for_each(|json| self.answer(key, &json));
+            }
+            Verdict::Nothing => {}
+        }
+    }
+
+    /// Tells one client something, behind all that the room has said so far.
+    pub(super) fn answer(&mut self, key: Key, json: &str) {
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
+        connection.outbox.tell(lane, text(json));
+        self.will_write(key);
+    }
+}
+
+/// The lane that somebody at this place follows.
+pub(super) fn lane_of<'a>(place: Option<Place>, rooms: &'a Rooms, lobby: &'a Lane) -> &'a Lane {
+    place
+        .and_then(|place| rooms.get(place.room)?.lane(place.encoding))
+        .unwrap_or(lobby)
+}
+
+/// The first words to a member: the response, and what its room has to tell it (the replay is read from the
+/// archive when its turn comes).
+fn greet(outbox: &mut Outbox, lane: &Lane, mut response: Vec<u8>, greeting: Option<Greeting>) {
+    let (mut replay, mut refused) = (None, None);
+    if let Some(greeting) = greeting {
+        for part in Frame::text(&greeting.welcome).parts() {
+            response.extend_from_slice(part);
+        }
+        let (from, to) = (greeting.replay.from, greeting.replay.to);
+        replay = Some(Piece::Archive { from, to });
+        refused = greeting.refused.as_deref().map(text);
+    }
+    let response = Piece::Bytes(Cow::Owned(response));
+    for piece in [Some(response), replay, refused].into_iter().flatten() {
+        outbox.tell(lane, piece);
+    }
+}
+
+fn text(json: &str) -> Piece {
+    Piece::Bytes(Cow::Owned(Frame::text(json).to_vec()))
+}
