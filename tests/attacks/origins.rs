@@ -1,8 +1,8 @@
 //! Pages of other sites that would like to speak for their visitor.
 
 use crate::attacked;
-use crate::common::Server;
 use crate::common::peer::upgrade;
+use crate::common::{Server, eventually};
 use crate::requests::ask;
 
 /// What an upgrade with this `Origin` is answered.
@@ -46,12 +46,10 @@ fn forged_origins_are_refused() {
         ] {
             assert_eq!(status(server, &forged), 403, "{forged}");
         }
-        assert!(
-            server
-                .log()
-                .iter()
-                .any(|line| line.contains("evil.example"))
-        );
+        assert!(eventually(|| {
+            let log = server.log();
+            log.iter().any(|line| line.contains("evil.example"))
+        }));
     });
 }
 
