@@ -73,6 +73,18 @@ pub(crate) struct Cli {
     #[arg(long, env = "HUSHD_MAX_OWED", value_name = "SIZE", default_value = "1M", value_parser = size)]
     max_owed: usize,
 
+    /// Size of all requests that have not wholly come
+    #[arg(long, env = "HUSHD_MAX_HEADS", value_name = "SIZE", default_value = "16M", value_parser = size)]
+    max_heads: usize,
+
+    /// Size of all messages that have not wholly come
+    #[arg(long, env = "HUSHD_MAX_HALF_MESSAGES", value_name = "SIZE", default_value = "64M", value_parser = size)]
+    max_half_messages: usize,
+
+    /// What all clients together may be owed, each alone
+    #[arg(long, env = "HUSHD_MAX_OWED_IN_ALL", value_name = "SIZE", default_value = "64M", value_parser = size)]
+    max_owed_in_all: usize,
+
     /// What a room remembers for those who read slowly; whoever is further behind is dropped
     #[arg(long, env = "HUSHD_LANE_BYTES", value_name = "SIZE", default_value = "4M", value_parser = size)]
     lane_bytes: usize,
@@ -221,6 +233,9 @@ impl Cli {
             max_message: self.max_message,
             max_frames: self.max_frames,
             message_timeout: self.message_timeout,
+            max_heads: self.max_heads,
+            max_half_messages: self.max_half_messages,
+            max_owed_in_all: self.max_owed_in_all,
             max_owed: self.max_owed,
             lane_bytes: self.lane_bytes,
             lanes_bytes: self.lanes_bytes,

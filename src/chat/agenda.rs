@@ -66,6 +66,7 @@ impl Rooms {
     /// Brings the books up to date with what has changed in a room: when it is due, whether it is vacant, and
     /// what all archives hold together.
     pub(super) fn settle(&mut self, key: RoomKey) {
+        self.weigh(key);
         let ttl = self.limits.history_ttl;
         let Some(room) = self.rooms.get_mut(key.0 as usize) else {
             return;

@@ -11,6 +11,7 @@ mod encoding;
 mod followed;
 mod hand;
 pub mod heard;
+mod lanes;
 mod member;
 mod memory;
 pub mod name;

@@ -48,6 +48,8 @@ pub struct Room {
     /// Members that have not departed. The others only wait for their last bytes.
     present: u32,
     pub(super) memory: Option<Box<Memory>>,
+    /// What the lanes reserved when that was last noted.
+    pub(super) noted_bytes: usize,
 }
 
 impl Room {
@@ -66,6 +68,7 @@ impl Room {
             arrivals: 0,
             present: 0,
             memory: None,
+            noted_bytes: 0,
         }
     }
 
@@ -312,6 +315,20 @@ impl Room {
             for followed in self.lanes.iter_mut().flatten() {
                 followed.all_offered(true);
             }
+        }
+    }
+
+    /// Bytes of the lanes that everybody has been offered, and only those who lag still want.
+    pub(super) fn wanted_by_laggards(&self) -> usize {
+        self.followed()
+            .map(|followed| followed.offered - followed.lane.start())
+            .sum()
+    }
+
+    /// Forgets what only those who lag still want: they have fallen behind.
+    pub(super) fn cut(&mut self) {
+        for followed in self.lanes.iter_mut().flatten() {
+            followed.lane.forget(followed.offered);
         }
     }
 

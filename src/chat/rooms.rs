@@ -38,6 +38,8 @@ pub struct Rooms {
     pub(super) vacant: BTreeSet<(Tick, RoomKey)>,
     /// Bytes of all archives.
     pub(super) archived: usize,
+    /// Bytes of all lanes.
+    pub(super) lanes: usize,
 }
 
 /// What bounds rooms.
@@ -47,6 +49,8 @@ pub struct Limits {
     pub max_rooms: usize,
     /// Bytes that one lane remembers.
     pub lane_bytes: usize,
+    /// Bytes that all lanes remember.
+    pub lanes_bytes: usize,
     /// Bytes of the longest message that is taken.
     pub max_message: usize,
     /// How hard messages are compressed, from 1 (fast) to 9 (small).
@@ -102,6 +106,7 @@ impl Rooms {
             agenda: BTreeSet::new(),
             vacant: BTreeSet::new(),
             archived: 0,
+            lanes: 0,
         }
     }
 
@@ -200,11 +205,11 @@ impl Rooms {
         if let Ok(entry) = self.by_path.find_entry(hash, |&other| other == key) {
             entry.remove();
         }
-        if let Some(memory) = self
-            .rooms
-            .try_remove(key.0 as usize)
-            .and_then(|room| room.memory)
-        {
+        let Some(room) = self.rooms.try_remove(key.0 as usize) else {
+            return;
+        };
+        self.lanes -= room.noted_bytes;
+        if let Some(memory) = room.memory {
             self.archived -= memory.noted_bytes;
             memory.noted_due.map(|due| self.agenda.remove(&(due, key)));
             memory.vacant.map(|since| self.vacant.remove(&(since, key)));
@@ -228,6 +233,7 @@ pub(super) mod tests {
     pub(in crate::chat) const LIMITS: Limits = Limits {
         max_rooms: 3,
         lane_bytes: 1 << 20,
+        lanes_bytes: 1 << 20,
         max_message: 1000,
         compression_level: 1,
         compression_threshold: 64,

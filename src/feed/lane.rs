@@ -129,6 +129,9 @@ impl Lane {
             self.log = VecDeque::new();
         } else {
             self.log.drain(..taken);
+            if self.log.len() < self.log.capacity() / 4 {
+                self.log.shrink_to(2 * self.log.len());
+            }
         }
     }
 
@@ -225,6 +228,15 @@ mod tests {
         assert!(lane.reserved() >= 500);
         lane.forget(lane.end());
         assert_eq!((lane.reserved(), lane.start()), (0, Offset(600)));
+    }
+
+    #[test]
+    fn a_lane_that_is_mostly_forgotten_gives_memory_back() {
+        let mut lane = Lane::new(100_000);
+        lane.push(&Piece(b"", &[7; 80_000]));
+        lane.forget(Offset(79_000));
+        assert!(lane.reserved() < 4_000, "{}", lane.reserved());
+        assert_eq!(text(&lane, lane.start(), lane.end()), Ok(vec![7; 1_000]));
     }
 
     proptest! {

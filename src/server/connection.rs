@@ -57,6 +57,13 @@ pub(super) struct Half {
     pub(super) since: Tick,
 }
 
+impl Half {
+    /// Bytes of heap.
+    pub(super) fn holds(&self) -> usize {
+        size_of::<Half>() + self.decoder.holds()
+    }
+}
+
 /// The end of a connection, step by step (RFC 6455, section 7.1.1).
 #[derive(Debug)]
 pub(super) struct Farewell {
@@ -110,6 +117,8 @@ impl Flags {
     pub(super) const SURPLUS: Flags = Flags(1 << 9);
     /// Its address is counted.
     pub(super) const COUNTED: Flags = Flags(1 << 10);
+    /// It stands among those who hold memory beside their entry.
+    pub(super) const HOLDS: Flags = Flags(1 << 13);
     /// The peer's FIN has been read.
     pub(super) const FIN_SEEN: Flags = Flags(1 << 11);
     /// It has been told some of the room's history, and may not have taken that yet.
@@ -156,16 +165,6 @@ impl<S> Connection<S> {
                     place.seat = seat;
                 }
             }
-        }
-    }
-
-    /// Bytes of heap in which half a message is held.
-    pub(super) fn half_bytes(&self) -> usize {
-        match &self.stage {
-            Stage::Open(Open {
-                half: Some(half), ..
-            }) => size_of::<Half>() + half.decoder.holds(),
-            Stage::Open(_) | Stage::Handshaking(_) | Stage::Closing(_) => 0,
         }
     }
 }

@@ -57,12 +57,10 @@ impl<N: Network> Server<N> {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
-        let half_bytes = connection.half_bytes();
         let Stage::Open(open) = &mut connection.stage else {
             return;
         };
         let half = open.half.take();
-        self.half_bytes -= half_bytes;
         let decoder = half.map(|half| half.decoder).unwrap_or_default();
         self.say_last(key, code, reason, Awaits::Close(decoder));
     }
@@ -143,7 +141,6 @@ impl<N: Network> Server<N> {
         let place = Some(member.place);
         self.rooms.depart(key, member, roster, now);
         if let Some(connection) = self.connections.get_mut(key.0 as usize) {
-            self.half_bytes -= connection.half_bytes();
             let awaits = Awaits::Outbox;
             connection.stage = Stage::Closing(Farewell { place, awaits });
         }
@@ -158,6 +155,9 @@ impl<N: Network> Server<N> {
             let Some(connection) = self.connections.try_remove(key.0 as usize) else {
                 continue;
             };
+            if connection.flags.has(Flags::HOLDS) {
+                self.holds_no_more(key);
+            }
             if connection.flags.has(Flags::COUNTED)
                 && let Some(count) = self.addresses.get_mut(&connection.peer)
             {
@@ -190,6 +190,7 @@ impl<N: Network> Server<N> {
         if lagged {
             room.lags_no_more();
         }
+        self.rooms.weigh(place.room);
         if let Some(key) = moved {
             if let Some(connection) = self.connections.get_mut(key.0 as usize) {
                 connection.moved(place.seat);

@@ -103,6 +103,7 @@ impl<N: Network> Server<N> {
             };
             let (messages, bytes) = room.waiting();
             room.came_round(ends);
+            self.rooms.weigh(round.room);
             self.unpark(round.room);
             if ends == Ends::Everything {
                 return Leaves::Finished;
@@ -163,12 +164,17 @@ impl<N: Network> Server<N> {
             room.visited(place.encoding, cursor);
             match (lagged, lags) {
                 (false, true) => room.lags(),
-                (true, false) => room.lags_no_more(),
+                (true, false) => {
+                    room.lags_no_more();
+                    self.rooms.weigh(place.room);
+                }
                 (false, false) | (true, true) => {}
             }
         }
         if unfinished {
             self.will_write(key);
+        } else {
+            self.weigh(key);
         }
         if through {
             self.wrote_its_last(key);

@@ -29,8 +29,12 @@ pub struct Limits {
     pub max_frames: u32,
     /// From the first byte of a message to its last (`--message-timeout`).
     pub message_timeout: Duration,
-    /// Bytes of half messages in all.
+    /// Bytes of unfinished request heads in all (`--max-heads`).
+    pub max_heads: usize,
+    /// Bytes of unfinished messages in all (`--max-half-messages`).
     pub max_half_messages: usize,
+    /// Bytes owed to single clients, in all (`--max-owed-in-all`).
+    pub max_owed_in_all: usize,
     /// Bytes owed to one client alone (`--max-owed`).
     pub max_owed: usize,
     /// Bytes that one lane of a room remembers (`--lane-bytes`).
@@ -83,7 +87,9 @@ impl Default for Limits {
             max_message: 64 * 1024,
             max_frames: 1_024,
             message_timeout: Duration::from_secs(30),
+            max_heads: 16 * 1024 * 1024,
             max_half_messages: 64 * 1024 * 1024,
+            max_owed_in_all: 64 * 1024 * 1024,
             max_owed: 1024 * 1024,
             lane_bytes: 4 * 1024 * 1024,
             lanes_bytes: 256 * 1024 * 1024,
@@ -150,6 +156,7 @@ impl Limits {
         chat::Limits {
             max_rooms: self.max_rooms,
             lane_bytes: self.lane_bytes,
+            lanes_bytes: self.lanes_bytes,
             max_message: self.max_message,
             compression_level: self.compression_level,
             compression_threshold: self.compression_threshold,
@@ -215,11 +222,29 @@ impl Limits {
                 self.lane_bytes, self.max_message
             ));
         }
-        if self.lanes_bytes < self.lane_bytes {
-            return unfit(format!(
-                "--lanes-bytes {} is less than --lane-bytes {}",
-                self.lanes_bytes, self.lane_bytes
-            ));
+        for ((all, all_bytes), (one, one_bytes)) in [
+            (
+                ("--lanes-bytes", self.lanes_bytes),
+                ("--lane-bytes", self.lane_bytes),
+            ),
+            (
+                ("--max-owed-in-all", self.max_owed_in_all),
+                ("--max-owed", self.max_owed),
+            ),
+            (
+                ("--max-half-messages", self.max_half_messages),
+                ("--max-message", self.max_message),
+            ),
+            (
+                ("--max-heads", self.max_heads),
+                ("the largest head", self.head.max_head),
+            ),
+        ] {
+            if all_bytes < one_bytes {
+                return unfit(format!(
+                    "{all} {all_bytes} is less than {one} ({one_bytes})"
+                ));
+            }
         }
         if self.histories_bytes < self.history_bytes {
             return unfit(format!(

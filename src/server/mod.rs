@@ -10,6 +10,7 @@ mod deadlines;
 mod debt;
 mod end;
 mod flush;
+mod holdings;
 mod limits;
 mod net;
 mod receive;
@@ -42,6 +43,7 @@ use accept::Pace;
 use connection::{Connection, Flags, Peer, Ticket};
 use deadlines::Deadlines;
 use flush::Round;
+use holdings::Holdings;
 use report::Notices;
 use shutdown::Shutdown;
 use watch::Watchman;
@@ -92,8 +94,7 @@ pub struct Server<N: Network> {
     highest: usize,
     /// Connections whose sockets are full.
     blocked: usize,
-    /// Bytes of half messages in all.
-    half_bytes: usize,
+    holdings: Holdings,
     counts: Counts,
     notices: Notices,
 }
@@ -117,6 +118,7 @@ impl<N: Network> Server<N> {
     /// Limits that do not fit each other.
     pub fn new(network: N, site: Site, limits: Limits, seed: u128) -> Result<Self, Unfit> {
         limits.check()?;
+        let hasher = Seeded(SipHasher13::new_with_key(&seed.to_le_bytes()));
         let rooms = Rooms::new(seed, limits.of_rooms());
         Ok(Server {
             network,
@@ -142,10 +144,10 @@ impl<N: Network> Server<N> {
             watchman: Watchman::new(&limits),
             shutdown: None,
             next_id: 0,
-            addresses: HashMap::with_hasher(Seeded(SipHasher13::new_with_key(&seed.to_le_bytes()))),
+            addresses: HashMap::with_hasher(hasher.clone()),
             highest: 0,
             blocked: 0,
-            half_bytes: 0,
+            holdings: Holdings::new(hasher),
             counts: Counts::default(),
             notices: Notices::default(),
             limits,
@@ -169,6 +171,7 @@ impl<N: Network> Server<N> {
         self.wait()?;
         self.accept();
         self.receive();
+        self.squeeze();
         self.flush();
         self.watch();
         self.reap();
@@ -264,8 +267,9 @@ impl<N: Network> Server<N> {
         }
     }
 
-    /// A connection is to be written to in this turn or the next.
+    /// A connection is to be written to in this turn or the next: it may hold private bytes.
     fn will_write(&mut self, key: Key) {
+        self.weigh(key);
         let Some(connection) = self.connection(key) else {
             return;
         };

@@ -41,6 +41,7 @@ impl<N: Network> Server<N> {
                 Ok(received) => {
                     if received.bytes > 0 {
                         self.take(key, &mut scratch[..received.bytes]);
+                        self.weigh(key);
                     }
                     // Data and FIN that arrive together bring one event and a short read: only
                     // another read tells of the end.
@@ -71,7 +72,7 @@ impl<N: Network> Server<N> {
             return true;
         }
         let room = open.member.place.room;
-        if self.rooms.get(room).is_some_and(Room::is_full) {
+        if self.rooms.is_full(room) {
             connection.flags.set(Flags::PARKED);
             self.parked.push((room, ticket));
             self.counts.parked += 1;
@@ -187,7 +188,6 @@ impl<N: Network> Server<N> {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
-        self.half_bytes -= connection.half_bytes();
         let Stage::Open(open) = &mut connection.stage else {
             return;
         };
@@ -233,7 +233,6 @@ impl<N: Network> Server<N> {
             && decoder.in_message()
         {
             open.half = Some(Box::new(Half { decoder, since }));
-            self.half_bytes += connection.half_bytes();
         }
         if connection.outbox.holds() > 0 {
             if connection.outbox.holds() > self.limits.max_owed {
@@ -243,34 +242,12 @@ impl<N: Network> Server<N> {
             self.will_write(key);
         }
         match last {
-            None => self.squeeze_half_messages(),
+            None => {}
             Some(Last::Close(code)) => {
                 let frame = code.map_or(Frame::close_empty(), |code| Frame::close(code, ""));
                 self.tell_last(key, &frame, Awaits::Outbox);
             }
             Some(Last::Violation(violation)) => self.violated(key, violation),
-        }
-    }
-
-    /// All half messages together are too large: the largest ends.
-    fn squeeze_half_messages(&mut self) {
-        while self.limits.max_half_messages > 0 && self.half_bytes > self.limits.max_half_messages {
-            let largest = self
-                .connections
-                .iter()
-                .max_by_key(|(_, connection)| connection.half_bytes());
-            let Some((key, _)) = largest.filter(|(_, connection)| connection.half_bytes() > 0)
-            else {
-                return;
-            };
-            self.counts.half_messages_squeezed += 1;
-            let reason = "too many messages are unfinished";
-            self.say_last(
-                Key(key as u32),
-                CloseCode::TRY_AGAIN_LATER,
-                reason,
-                Awaits::Outbox,
-            );
         }
     }
 

@@ -71,11 +71,15 @@ counts! {
     surplus,
     /// Handshakes ended because there were too many.
     handshakes_squeezed,
+    /// Handshakes ended because all unfinished heads together were too large.
+    heads_squeezed,
+    /// Clients dropped because all private answers together were too large.
+    owed_squeezed,
     /// Half messages ended because all together were too large.
     half_messages_squeezed,
     /// Clients dropped because private answers to them were too large.
     owed_too_much,
-    /// Times that the largest lane was cut because all together were too large.
+    /// Times that the largest lanes were cut because all together were too large.
     lanes_squeezed,
 }
 

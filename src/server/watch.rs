@@ -103,7 +103,7 @@ impl<N: Network> Server<N> {
     /// Whether somebody may have to be pinged, or ended for taking or finishing nothing.
     pub(super) fn anybody_to_watch(&self) -> bool {
         let pings = !self.limits.ping_interval.is_zero() && !self.connections.is_empty();
-        pings || self.blocked > 0 || self.half_bytes > 0
+        pings || self.blocked > 0 || self.holdings.all().halves > 0
     }
 
     /// Passes over those in front who have finished their handshakes, or are gone.

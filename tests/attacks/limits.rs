@@ -195,3 +195,30 @@ fn no_progress() {
         server.wait_for_log("is dropped: ");
     });
 }
+
+#[test]
+fn heads_of_all_together() {
+    attacked(
+        "--max-heads",
+        &["--max-heads=16K", "--handshake-timeout=60"],
+        MIB,
+        |server| {
+            let half = format!("GET /{} HTTP/1.1\r\n", "x".repeat(6_000));
+            let mut peers: Vec<_> = (0..8).map(|_| server.connect()).collect();
+            for peer in &mut peers {
+                peer.write_all(half.as_bytes()).unwrap();
+            }
+            // Two of them fit; who is one too many is told so.
+            server.wait_for_log("the server is full");
+            let mut told = 0;
+            for mut peer in peers {
+                peer.set_read_timeout(Some(std::time::Duration::from_millis(300)))
+                    .unwrap();
+                let mut response = String::new();
+                let _ = peer.read_to_string(&mut response);
+                told += usize::from(response.starts_with("HTTP/1.1 503 "));
+            }
+            assert!(told >= 5, "{told} were told");
+        },
+    );
+}

@@ -1,0 +1,124 @@
+//! What all lanes together may hold.
+//!
+//! A lane is bounded by itself. Where many are long at once, two things keep their sum within its limit:
+//! rooms on their way around are not heard until they have come round, and those who lag behind what
+//! everybody has been offered lose it, beginning where they hold the most.
+
+use super::{RoomKey, Rooms};
+
+impl Rooms {
+    /// Bytes that all lanes reserve.
+    pub fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    /// Whether nothing may be heard in a room until its hand has come round: then nobody falls behind but
+    /// by not reading.
+    pub fn is_full(&self, key: RoomKey) -> bool {
+        self.get(key).is_some_and(|room| {
+            room.is_full() || self.lanes > self.limits.lanes_bytes && room.is_busy()
+        })
+    }
+
+    /// The lanes of a room may have grown or shrunk.
+    pub fn weigh(&mut self, key: RoomKey) {
+        if let Some(room) = self.rooms.get_mut(key.0 as usize) {
+            let bytes = room.reserved();
+            self.lanes = self.lanes + bytes - room.noted_bytes;
+            room.noted_bytes = bytes;
+        }
+    }
+
+    /// Where all lanes together hold too much, the largest forget what only those who lag still want.
+    /// Returns how many lanes' followers lost something.
+    pub fn cut_lanes(&mut self) -> u64 {
+        let mut cut = 0;
+        while self.lanes > self.limits.lanes_bytes {
+            let largest = self
+                .rooms
+                .iter()
+                .max_by_key(|(_, room)| room.wanted_by_laggards())
+                .filter(|(_, room)| room.wanted_by_laggards() > 0);
+            let Some((key, _)) = largest else { break };
+            self.rooms[key].cut();
+            self.weigh(RoomKey(key as u32));
+            cut += 1;
+        }
+        cut
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::chat::rooms::tests::LIMITS;
+    use crate::chat::{Encoding, Ends, Key, Limits, RoomKey, Rooms};
+    use crate::chat::{Format, Said, Tick, What, name::Called};
+
+    fn say(rooms: &mut Rooms, room: RoomKey, bytes: &[u8]) {
+        let said = Said {
+            member: 1,
+            from: Called::Guest(1),
+            format: Format::Plain,
+            what: What::Binary(bytes),
+            id: None,
+        };
+        rooms.append(room, &said, (Tick(0), 0));
+    }
+
+    /// The hand goes all the way round a room with one member, who takes nothing.
+    fn go_round(rooms: &mut Rooms, key: RoomKey) {
+        let room = rooms.get_mut(key).unwrap();
+        let start = room.lane(Encoding::PLAIN).unwrap().start();
+        while let Some((_, ends)) = room.advance() {
+            room.visited(Encoding::PLAIN, start);
+            if ends != Ends::Nothing {
+                room.came_round(ends);
+            }
+        }
+        rooms.weigh(key);
+    }
+
+    #[test]
+    fn the_largest_lanes_are_cut_and_only_for_those_who_lag() {
+        let limits = Limits {
+            lane_bytes: 10_000,
+            lanes_bytes: 15_000,
+            ..LIMITS
+        };
+        let mut rooms = Rooms::new(7, limits);
+        let [small, large] = ["/small", "/large"].map(|path| {
+            let key = rooms.enter(path).unwrap();
+            let room = rooms.get_mut(key).unwrap();
+            room.join(Key(key.0), Encoding::PLAIN);
+            room.lags();
+            key
+        });
+        say(&mut rooms, small, &[1; 4_000]);
+        say(&mut rooms, large, &[1; 9_000]);
+        go_round(&mut rooms, small);
+        go_round(&mut rooms, large);
+        assert_eq!(rooms.cut_lanes(), 0);
+        say(&mut rooms, small, &[2; 4_000]);
+        assert!(rooms.lanes() > 15_000);
+        assert!(rooms.is_full(small), "it is on its way round");
+        assert_eq!(rooms.cut_lanes(), 1);
+        assert!(rooms.lanes() <= 15_000 && !rooms.is_full(small));
+        let left = |key| rooms.get(key).unwrap().lane(Encoding::PLAIN).unwrap().len();
+        assert_eq!((left(small), left(large)), (8_008, 0));
+    }
+
+    #[test]
+    fn what_nobody_has_been_offered_is_never_cut() {
+        let limits = Limits {
+            lane_bytes: 10_000,
+            lanes_bytes: 1_000,
+            ..LIMITS
+        };
+        let mut rooms = Rooms::new(7, limits);
+        let key = rooms.enter("/").unwrap();
+        rooms.get_mut(key).unwrap().join(Key(0), Encoding::PLAIN);
+        say(&mut rooms, key, &[1; 4_000]);
+        assert_eq!(rooms.cut_lanes(), 0);
+        assert!(rooms.is_full(key) && rooms.lanes() >= 4_000);
+    }
+}
