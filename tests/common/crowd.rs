@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// A promise of hushd: whatever one client does, the others have each message within this time.
 const PROMISE: Duration = Duration::from_secs(5);
 
+/// Messages that they exchange however short the chat.
+const AT_LEAST: usize = 20;
+
 /// Clients in one room, chatting on a thread of their own.
 pub struct Crowd {
     stop: Arc<AtomicBool>,
@@ -72,7 +75,7 @@ impl Chat {
             member.peer.stream.set_nonblocking(true).unwrap();
         }
         let start = Instant::now();
-        while !stop.load(Ordering::Relaxed) {
+        while !stop.load(Ordering::Relaxed) || self.sent.len() < AT_LEAST {
             if start.elapsed() > Duration::from_millis(20) * self.sent.len() as u32 {
                 let speaker = self.sent.len() % self.members.len();
                 self.members[speaker].peer.say(&self.sent.len().to_string());

@@ -111,7 +111,7 @@ impl Peer {
 
     /// One read into the buffer: how many bytes it brought.
     pub fn fill(&mut self) -> io::Result<usize> {
-        let mut bytes = [0; 16 * 1024];
+        let mut bytes = [0; 64 * 1024];
         let count = self.stream.read(&mut bytes)?;
         self.buffer.extend_from_slice(&bytes[..count]);
         Ok(count)
