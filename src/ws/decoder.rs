@@ -16,13 +16,26 @@ use super::{CloseCode, Violation};
 /// What a client's messages may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Bytes of payload in a message, as sent (a compressed one has to be held to it again while it
-    /// is inflated).
+    /// Bytes of payload in a message (a compressed one has to be held to it while it is inflated).
     pub max_message: usize,
     /// Frames of a message that another follows, empty ones too: its last frame is always let through.
     pub max_frames: u32,
     /// Whether permessage-deflate was negotiated, so that RSV1 may be set.
     pub deflate: bool,
+}
+
+impl Rules {
+    /// Bytes of payload that the frames of a message may hold. What does not shrink grows when it is
+    /// deflated, by five bytes for each stored block (RFC 1951, section 3.2.4); zlib with the least
+    /// memory stores some 500 bytes in each.
+    pub(super) fn most_sent(&self, compressed: bool) -> usize {
+        let growth = if compressed {
+            self.max_message / 64 + 64
+        } else {
+            0
+        };
+        self.max_message.saturating_add(growth)
+    }
 }
 
 /// What a client has said.
@@ -193,7 +206,7 @@ impl Decoder {
             return Ok(());
         }
         let message = self.held.as_mut().and_then(|held| held.message.as_mut());
-        let gathered = match (message, header.opcode) {
+        let (gathered, compressed) = match (message, header.opcode) {
             // "The fragments of one message MUST NOT be interleaved between the fragments of another
             // message" (section 5.4; no extension says otherwise).
             (Some(_), OpCode::Text | OpCode::Binary) => return Err(Violation::MessageUnfinished),
@@ -202,12 +215,12 @@ impl Decoder {
                 if message.frames - u32::from(header.fin) > rules.max_frames {
                     return Err(Violation::TooManyFrames);
                 }
-                message.gathered.len()
+                (message.gathered.len(), message.gathered.is_compressed())
             }
             (None, OpCode::Continuation) => return Err(Violation::NothingToContinue),
-            (None, _) => 0,
+            (None, _) => (0, header.compressed),
         };
-        if header.length.saturating_add(gathered as u64) > rules.max_message as u64 {
+        if header.length.saturating_add(gathered as u64) > rules.most_sent(compressed) as u64 {
             return Err(Violation::TooBig);
         }
         Ok(())

@@ -72,6 +72,16 @@ impl Gathered {
         }
     }
 
+    pub(super) fn is_compressed(&self) -> bool {
+        matches!(
+            self,
+            Gathered::Bytes {
+                kind: Kind::Compressed { .. },
+                ..
+            }
+        )
+    }
+
     pub(super) fn capacity(&self) -> usize {
         match self {
             Gathered::Text { text, .. } => text.capacity(),

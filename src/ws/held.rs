@@ -81,7 +81,7 @@ impl Held {
         let most = if ends_here {
             gathered.len() + left as usize
         } else {
-            rules.max_message
+            rules.most_sent(gathered.is_compressed())
         };
         gathered.push(piece, most)
     }

@@ -110,7 +110,11 @@ fn read_frames(mut stream: &[u8], rules: &Rules, reading: &mut Reading) -> Resul
                 }
             }
             let gathered = message.as_ref().map_or(0, |message| message.payload.len());
-            if gathered as u128 + length > rules.max_message as u128 {
+            let mut most = rules.max_message;
+            if message.as_ref().is_some_and(|message| message.compressed) {
+                most += most / 64 + 64;
+            }
+            if gathered as u128 + length > most as u128 {
                 return Err(Violation::TooBig);
             }
         }
