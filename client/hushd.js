@@ -2,7 +2,7 @@
 // The protocol: docs/protocol.md. client.html holds this file word for word.
 
 const QUIET = 30_000; // after so long (ms) without a word we ask whether the server lives,
-const PATIENCE = 10_000; // and so long it has to greet, to answer, to acknowledge
+const PATIENCE = 10_000; // and it has so long to greet, answer, acknowledge
 const now = () => Date.now();
 
 /** Opens the room at `url` (`ws://host/tea`) and keeps it open until `close()`. */
@@ -10,29 +10,29 @@ export function connect(url, options = {}) {
   const { protocols = ['chat.v1', 'chat'], slot = 500, cap = 30_000 } = options;
   const Socket = options.WebSocket ?? WebSocket;
   const listeners = {};
-  const pending = new Map(); // id -> what is not acknowledged yet, oldest first
+  const pending = new Map(); // id -> not acknowledged yet, oldest first
   let { name: wish, session, since } = options;
   let [epoch, seq] = since?.split('.') ?? [];
   let socket, timer, comeBack;
   let renamed = true; // no wish for a name is left to tell
   let live = false; // past the replay: nothing we say now can be in it
   let tries = 0, limit = Infinity, quiet = QUIET, heard = 0;
-  let asked = 0; // when we first said something since we last heard something
+  let asked = 0; // when we first spoke since we last heard
 
   const room = {
     state: 'connecting', // then 'open', 'waiting' for the next try, or 'closed'
     until: 0, // while waiting: the time of the next try
     protocol: '', // 'chat.v1', or a plain stream of texts: 'chat' or ''
-    name: '', // as the room knows us
-    member: 0, // our number here, as long as the session lives
+    name: '', // as known here
+    member: 0, // our number here while the session lives
 
-    /** Calls `listener` for each event of this type. Gives back what takes it off again. */
+    /** Calls `listener` for events of this type; returns what takes it off. */
     on(type, listener) {
       const set = (listeners[type] ??= new Set()).add(listener);
       return () => set.delete(listener);
     },
 
-    /** Says `text`, now or when we can. Resolves once the room has heard it. */
+    /** Says `text`, now or later. Resolves once the room has heard it. */
     send(text, id = crypto.getRandomValues(new Uint32Array(3)).join('-')) {
       return new Promise((resolve, reject) => {
         pending.set(id, { text, resolve, reject });
@@ -40,7 +40,7 @@ export function connect(url, options = {}) {
       });
     },
 
-    /** Gives up a message not acknowledged; it may have been heard all the same. */
+    /** Gives up a pending message, which may have been heard all the same. */
     forget: (id) => settle(id, 'forgotten'),
 
     /** Sends any other frame, such as `{ type: 'who' }`. False if we cannot just now. */
@@ -52,7 +52,7 @@ export function connect(url, options = {}) {
       return true;
     },
 
-    /** Asks for a name, now or when we can; a 'name' event tells which one we got. */
+    /** Asks for a name, now or later; a 'name' event tells which one we got. */
     rename(name) {
       wish = name;
       renamed = room.tell({ type: 'name', name });
@@ -64,13 +64,13 @@ export function connect(url, options = {}) {
       return new TextEncoder().encode(frame).length <= limit;
     },
 
-    /** Dials now, not later; asks an open connection whether it is alive. */
+    /** Dials now; asks an open connection whether it is alive. */
     nudge() {
       if (room.state === 'waiting') dial();
       else room.tell({ type: 'ping' });
     },
 
-    /** The options with which another `connect` goes on where this one stands. */
+    /** Options with which another `connect` goes on from here. */
     save: () => ({
       name: wish,
       session,
@@ -78,7 +78,7 @@ export function connect(url, options = {}) {
       pending: [...pending].map(([id, { text }]) => ({ id, text })),
     }),
 
-    /** Leaves. What is pending stays so, and `save()` tells it. */
+    /** Leaves. What is pending stays so: see `save()`. */
     close() {
       hangUp();
       globalThis.removeEventListener?.('online', room.nudge);
@@ -140,8 +140,8 @@ export function connect(url, options = {}) {
     for (const listener of listeners[type] ?? []) listener(event);
   }
 
-  // A connection can die without a word. So we break a silence by a question, and what stays
-  // unanswered (a question, a message, the dialling) ends the connection.
+  // A connection can die without a word: a silence is broken by a question, and what stays
+  // unanswered (question, message, dialling) ends it.
   function watch() {
     clearTimeout(timer);
     const wait = (asked ? asked + PATIENCE : heard + quiet) - now();
@@ -209,7 +209,7 @@ export function connect(url, options = {}) {
     else if (type === 'error') settle(id, frame.code, frame.message);
   }
 
-  // Plain texts have no sender: ours is the oldest on its way that reads the same.
+  // Plain texts have no sender: ours is the oldest under way that reads alike.
   function hearPlain(text) {
     const [id] = [...pending].find(([, said]) => said.sent && said.text === text) ?? [];
     emit('message', { type: 'message', text, time: now(), own: !!id, id });

@@ -56,6 +56,31 @@ export const cases = {
     for (const page of [ann, bob]) await unhurt(page);
   },
 
+  async 'a room whose name looks like another host stays in this one'(stage) {
+    const { http } = await stage.server();
+    const ann = await stage.enter(`${http}/tea`, { name: 'ann' });
+    await ann.fill('#where', '//example.org/x');
+    await ann.press('#where', 'Enter');
+    await connected(ann);
+    equal(await ann.textContent('#room'), '/example.org/x');
+    equal(await ann.$$eval('#recent a', (all) => all.map(({ href }) => href)), [`${http}//example.org/x`, `${http}/tea`]);
+    await ann.fill('#where', '/a/../../b/./c');
+    await ann.press('#where', 'Enter');
+    await ann.waitForURL(`${http}/b/c`);
+    equal(await ann.textContent('#room'), 'b/c');
+  },
+
+  async 'a name that nobody can have is refused once, and not asked for again'(stage) {
+    const { http } = await stage.server();
+    const ann = await stage.enter(`${http}/tea`, { name: 'ann' });
+    await ann.click('#self');
+    await ann.fill('#name', 'a\u202eb');
+    await ann.press('#name', 'Enter');
+    await ann.waitForSelector('#toast.on:has-text("Nobody can have this name")');
+    await present(ann, 'ann');
+    equal(await ann.evaluate(() => localStorage.getItem('hushd.name')), '""');
+  },
+
   async 'only http and https become links, and they open safely'(stage) {
     const { http } = await stage.server();
     const ann = await stage.enter(`${http}/tea`, { name: 'ann' });

@@ -181,6 +181,50 @@ export const cases = {
     equal(await ann.locator('.news').count(), 0);
   },
 
+  async 'a system notification comes to those who asked for it and look elsewhere'(stage) {
+    const { http } = await stage.server();
+    const person = await stage.person({ name: 'ann', permissions: ['notifications'] });
+    await person.addInitScript(() => {
+      window.notified = [];
+      window.Notification = class {
+        static permission = 'default';
+        static async requestPermission() { return (this.permission = 'granted'); }
+        constructor(title, { body }) { notified.push(`${title}: ${body}`); }
+      };
+    });
+    const ann = await stage.enter(`${http}/tea`, person);
+    const bob = await stage.enter(`${http}/tea`, { name: 'bob' });
+    const elsewhere = (is) => ann.evaluate((is) => { document.hasFocus = () => !is; }, is);
+    await elsewhere(true);
+    await say(bob, 'not asked for');
+    await sees(ann, 'not asked for');
+    await ann.click('#bell');
+    equal(await ann.getAttribute('#bell', 'aria-pressed'), 'true');
+    await say(bob, 'asked for');
+    await sees(ann, 'asked for');
+    await say(ann, 'my own');
+    await sees(ann, 'my own');
+    await elsewhere(false);
+    await say(bob, 'seen anyway');
+    await sees(ann, 'seen anyway');
+    equal(await ann.evaluate(() => notified), ['bob: asked for']);
+  },
+
+  async 'a duplicated tab is somebody else'(stage) {
+    const { http } = await stage.server();
+    const ann = await stage.enter(`${http}/tea`, { name: 'ann' });
+    await say(ann, 'one');
+    await sees(ann, 'one');
+    // A window that is opened like this begins with a copy of the session storage.
+    const [copy] = await Promise.all([ann.context().waitForEvent('page'), ann.evaluate(() => { window.open(location.href); })]);
+    await connected(copy);
+    await sees(copy, 'one');
+    await pause(500);
+    equal(await ann.getAttribute('body', 'data-state'), 'open');
+    await ann.waitForFunction(() => document.querySelectorAll('#names li').length === 2);
+    equal(await copy.locator('.own').count(), 0);
+  },
+
   async 'reading goes on where it stopped, in a new tab too'(stage) {
     const { http } = await stage.server();
     const person = await stage.person({ name: 'ann' });
