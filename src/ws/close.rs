@@ -14,8 +14,6 @@ impl CloseCode {
     pub const GOING_AWAY: CloseCode = CloseCode(1001);
     /// The peer broke the protocol.
     pub const PROTOCOL_ERROR: CloseCode = CloseCode(1002);
-    /// A kind of data that is not taken here.
-    pub const UNSUPPORTED: CloseCode = CloseCode(1003);
     /// Data that is not what its kind promises, such as text that is not UTF-8.
     pub const INVALID_PAYLOAD: CloseCode = CloseCode(1007);
     /// The peer broke a rule of this server.
@@ -24,8 +22,6 @@ impl CloseCode {
     pub const TOO_BIG: CloseCode = CloseCode(1009);
     /// The server cannot go on.
     pub const INTERNAL: CloseCode = CloseCode(1011);
-    /// The server restarts: come back soon (registered with IANA).
-    pub const RESTART: CloseCode = CloseCode(1012);
     /// The server is overloaded: come back later (registered with IANA).
     pub const TRY_AGAIN_LATER: CloseCode = CloseCode(1013);
     /// Our own: another connection has taken this one's name.
