@@ -2,6 +2,7 @@
 
 use super::archive::Span;
 use super::member::named;
+use super::memory::Renamed;
 use super::name::{BadName, Called, Name, Wanted};
 use super::presence::Presence;
 use super::said::{Said, What};
@@ -215,14 +216,14 @@ impl Rooms {
                 }
             }
             Ok(Request::Name(wish)) => match memory.rename(key, member, &wish, roster, now) {
-                Ok(Some(name)) => {
+                Ok(Renamed::To(name)) => {
                     let presence = memory.presence.as_ref();
                     let untold = presence.filter(|presence| !presence.tells_names());
                     let answer = untold.map(|presence| renamed(presence, member, name.as_ref()));
                     self.settle(member.place.room);
                     Verdict::Rename(name, answer)
                 }
-                Ok(None) => Verdict::Nothing,
+                Ok(Renamed::No) => Verdict::Nothing,
                 Err(bad) => answer(Sent::from(&Refused::from(bad))),
             },
             Ok(Request::Who) => {

@@ -32,6 +32,15 @@ pub(super) struct Replay {
     pub(super) resumed: bool,
 }
 
+/// What comes of asking for another name.
+#[derive(Debug)]
+pub(super) enum Renamed {
+    /// The member is called that already.
+    No,
+    /// It has this name now; `None` is `guest-N`.
+    To(Option<Name>),
+}
+
 impl Memory {
     /// Of a room whose latest message had this seq. `random` makes the names' hashes unforeseeable.
     pub(super) fn new(random: u128, seq: u64, bounds: Bounds) -> Memory {
@@ -61,7 +70,7 @@ impl Memory {
         self.take_name(key, number, wanted, roster)
     }
 
-    /// A member asks for another name. Returns its new one, or `None` if that is what it is called already.
+    /// A member asks for another name.
     pub(super) fn rename(
         &mut self,
         key: Key,
@@ -69,26 +78,26 @@ impl Memory {
         wish: &str,
         roster: &dyn Roster,
         now: Tick,
-    ) -> Result<Option<Option<Name>>, BadName> {
+    ) -> Result<Renamed, BadName> {
         let wanted = match Name::parse(wish)? {
             Wanted::Name(name) => Some(name),
             Wanted::Guest(number) if number == member.number => None,
             Wanted::Guest(_) => return Err(BadName::Reserved),
         };
         if wanted == member.name {
-            return Ok(None);
+            return Ok(Renamed::No);
         }
         if let Some(name) = &member.name {
             self.names.remove(key, name, name_of(roster));
         }
         let name = self.take_name(key, member.number, wanted, roster);
         if name == member.name {
-            return Ok(None);
+            return Ok(Renamed::No);
         }
         if let Some(presence) = &mut self.presence {
             presence.rename(member.number, member.name.clone(), now);
         }
-        Ok(Some(name))
+        Ok(Renamed::To(name))
     }
 
     /// A member goes.
