@@ -25,7 +25,14 @@ impl<N: Network> Server<N> {
         };
         if connection.flags.has(Flags::SURPLUS) {
             self.counts.surplus += 1;
-            return self.refuse(key, Refusal::Full);
+            let from_there = self.addresses.get(&connection.peer);
+            let too_many = from_there.is_some_and(|&count| count > self.limits.max_per_address);
+            let refusal = if too_many {
+                Refusal::TooManyFromAddress
+            } else {
+                Refusal::Full
+            };
+            return self.refuse(key, refusal);
         }
         if self.shutdown.is_some() {
             return self.refuse(key, Refusal::ShuttingDown);

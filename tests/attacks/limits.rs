@@ -40,7 +40,9 @@ fn connections_of_one_address() {
         |server| {
             let join = upgrade(server, "/", "");
             let mut peers: Vec<_> = (0..5).map(|_| Peer::join(server, "/")).collect();
-            assert_eq!(ask(server, join.as_bytes()).status, 503);
+            let refused = ask(server, join.as_bytes());
+            assert_eq!(refused.status, 503);
+            assert!(refused.body.ends_with(b"from this address\n"));
             let elsewhere = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             elsewhere
                 .bind(&std::net::SocketAddr::from(([127, 0, 0, 2], 0)).into())
