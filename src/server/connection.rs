@@ -229,6 +229,20 @@ pub(super) enum Gone {
     Squeezed(&'static str),
 }
 
+impl Gone {
+    /// Whether the peer is dropped, rather than gone by itself or by agreement.
+    pub(super) fn is_our_doing(&self) -> bool {
+        match self {
+            Gone::Closed | Gone::Vanished | Gone::Broken(_) => false,
+            Gone::FellBehind
+            | Gone::NoProgress
+            | Gone::Silent
+            | Gone::CloseTimeout
+            | Gone::Squeezed(_) => true,
+        }
+    }
+}
+
 impl fmt::Display for Gone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

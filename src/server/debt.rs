@@ -4,7 +4,7 @@ use super::Limits;
 use crate::chat::Tick;
 use crate::ws::Message;
 
-/// What a client has said beyond its rates, as of [`Connection::heard`].
+/// What a client has said beyond its rates, as of when it was [heard](super::connection::Connection::heard).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Debt {
     /// Tenths of bytes: each tick pays for `byte_rate` of them.

@@ -38,8 +38,13 @@ impl<N: Network> Server<N> {
         }
     }
 
+    /// Turns a request away, whether or not it has wholly come.
     pub(super) fn refuse(&mut self, key: Key, refusal: Refusal) {
-        self.respond(key, &refusal.into());
+        let response = match self.connection(key).map(|connection| &connection.stage) {
+            Some(Stage::Handshaking(head)) => head.refuse(refusal),
+            Some(Stage::Open(_) | Stage::Closing(_)) | None => refusal.into(),
+        };
+        self.respond(key, &response);
     }
 
     /// The response to a newcomer without a connection, its head in `head`.
@@ -103,29 +108,24 @@ impl<N: Network> Server<N> {
         };
         connection.flags.set(Flags::ENDED);
         let (id, peer) = (connection.id.0, connection.peer);
+        if why.is_our_doing() {
+            // Its socket may be full, in the middle of a frame: the kernel's queue goes too.
+            connection.socket.abandon();
+            self.notice(
+                Notice::Dropped,
+                format_args!("#{id} from {peer} is dropped: {why}"),
+            );
+        } else {
+            log::debug!("#{id} from {peer} has left: {why}");
+        }
         match why {
-            Gone::Closed | Gone::Vanished | Gone::Broken(_) => {
-                log::debug!("#{id} from {peer} has left: {why}");
-            }
-            Gone::FellBehind
-            | Gone::NoProgress
-            | Gone::Silent
-            | Gone::CloseTimeout
-            | Gone::Squeezed(_) => {
-                // Its socket may be full, in the middle of a frame: the kernel's queue goes too.
-                connection.socket.abandon();
-                match why {
-                    Gone::FellBehind => self.counts.fell_behind += 1,
-                    Gone::NoProgress => self.counts.no_progress += 1,
-                    Gone::Silent => self.counts.silent += 1,
-                    Gone::CloseTimeout => self.counts.close_timeouts += 1,
-                    _ => {}
-                }
-                self.notice(
-                    Notice::Dropped,
-                    format_args!("#{id} from {peer} is dropped: {why}"),
-                );
-            }
+            Gone::FellBehind => self.counts.fell_behind += 1,
+            Gone::NoProgress => self.counts.no_progress += 1,
+            Gone::Silent => self.counts.silent += 1,
+            Gone::CloseTimeout => self.counts.close_timeouts += 1,
+            // Counted by what had to make room.
+            Gone::Squeezed(_) => {}
+            Gone::Closed | Gone::Vanished | Gone::Broken(_) => {}
         }
         self.depart(key);
         self.ended.push(key);

@@ -252,12 +252,9 @@ impl<N: Network> Server<N> {
     }
 
     fn violated(&mut self, key: Key, violation: Violation) {
-        match violation {
-            Violation::TooBig => self.counts.too_big += 1,
-            Violation::TooManyFrames => self.counts.too_many_frames += 1,
-            _ => {}
-        }
         self.counts.violations += 1;
+        self.counts.too_big += u64::from(violation == Violation::TooBig);
+        self.counts.too_many_frames += u64::from(violation == Violation::TooManyFrames);
         if let Some(connection) = self.connection(key) {
             let (id, peer) = (connection.id.0, connection.peer);
             self.notice(
