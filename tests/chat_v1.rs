@@ -205,6 +205,11 @@ fn a_second_connection_of_a_session_takes_the_place_of_the_first() {
     let mut bob = Client::join(&server, "/tea?name=bob");
     bob.say("two", "c-1");
 
+    let session = ann.welcome["session"].as_str().unwrap();
+    let plain = Peer::join(&server, &format!("/tea?session={session}"));
+    ann.hear_all();
+    drop(plain);
+
     let mut again = Client::resume(&server, "/tea", &ann.welcome, 1);
     let who = (
         &again.welcome["name"],

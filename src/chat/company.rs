@@ -72,7 +72,7 @@ impl Rooms {
             .find(is_there)
     }
 
-    /// Somebody comes. Everybody else is in the roster.
+    /// Somebody comes, and says `hello` if it speaks `chat.v1`. Everybody else is in the roster.
     pub fn join(
         &mut self,
         room_key: RoomKey,
@@ -92,11 +92,6 @@ impl Rooms {
         if speaks_chat {
             room.remember(random, bounds, now);
         }
-        let hello = if speaks_chat {
-            hello
-        } else {
-            &Hello::default()
-        };
         let claim = hello
             .session
             .as_ref()

@@ -49,7 +49,10 @@ impl<N: Network> Server<N> {
         let query = &upgrade.query;
         let [name, since, session] =
             [&query.name, &query.since, &query.session].map(|wish| wish.as_deref());
-        let hello = Hello::parse(name, since, session);
+        let hello = match format {
+            Format::Plain => Hello::default(),
+            Format::ChatV1 => Hello::parse(name, since, session),
+        };
         if let Some(old) = self.rooms.replaced(room_key, &hello, &self.connections) {
             self.counts.replaced += 1;
             self.dismiss(
