@@ -50,17 +50,20 @@ pub(super) struct Open {
     pub(super) debt: Debt,
 }
 
-/// Half a message.
+/// Half a message, or what is still to be heard of a read.
 #[derive(Debug)]
 pub(super) struct Half {
     pub(super) decoder: Decoder,
     pub(super) since: Tick,
+    /// Bytes that were read behind a message which said enough for one turn: they are heard before
+    /// anything else is read.
+    pub(super) unheard: Vec<u8>,
 }
 
 impl Half {
     /// Bytes of heap.
     pub(super) fn holds(&self) -> usize {
-        size_of::<Half>() + self.decoder.holds()
+        size_of::<Half>() + self.decoder.holds() + self.unheard.capacity()
     }
 }
 

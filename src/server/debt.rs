@@ -2,7 +2,6 @@
 
 use super::Limits;
 use crate::chat::Tick;
-use crate::ws::Message;
 
 /// What a client has said beyond its rates, as of when it was [heard](super::connection::Connection::heard).
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,15 +15,23 @@ pub(super) struct Debt {
 }
 
 impl Debt {
-    pub(super) fn charge(&mut self, message: &Message<'_>) {
-        let bytes = match message {
-            Message::Text(text) => text.len(),
-            Message::Binary(bytes) => bytes.len(),
-        };
+    /// So many bytes came, whatever they are; or came out of a compressed message beyond its own.
+    pub(super) fn owe_bytes(&mut self, bytes: usize) {
+        let tenths = u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(10);
+        self.bytes = self.bytes.saturating_add(tenths);
+    }
+
+    pub(super) fn owe_message(&mut self) {
         self.messages = self.messages.saturating_add(10);
-        self.bytes = self
-            .bytes
-            .saturating_add(u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(10));
+    }
+
+    /// Only the latest ping needs an answer: those that would take longer to pay than a client may be
+    /// silent are let off.
+    pub(super) fn owe_ping(&mut self, limits: &Limits) {
+        let most = limits.ping_timeout.as_secs().saturating_add(1);
+        let most = u64::from(limits.ping_rate).saturating_mul(most).max(1) * 10;
+        let owed = self.pings.saturating_add(10);
+        self.pings = owed.min(u16::try_from(most).unwrap_or(u16::MAX));
     }
 
     /// What is left of it so many ticks later: each pays for a tenth of what a second allows.

@@ -66,8 +66,12 @@ impl<N: Network> Server<N> {
             return;
         };
         let half = open.half.take();
-        let decoder = half.map(|half| half.decoder).unwrap_or_default();
+        let (decoder, mut unheard) = half
+            .map(|half| (half.decoder, half.unheard))
+            .unwrap_or_default();
         self.say_last(key, code, reason, Awaits::Close(decoder));
+        // Its Close may be among what it has said already.
+        self.take(key, &mut unheard);
     }
 
     pub(super) fn tell_last(&mut self, key: Key, frame: &Frame<'_>, awaits: Awaits) {

@@ -182,7 +182,9 @@ impl Limits {
         spare / ENVELOPE * SMALLEST_FRAME
     }
 
-    /// A message of control characters takes six bytes for each in JSON.
+    /// A message of control characters takes six bytes for each in JSON. That is space for two messages of
+    /// the largest size, since none takes more than twice its own: one that a read completes, and a compressed
+    /// one behind it.
     fn largest_frame(&self) -> usize {
         self.max_message.saturating_mul(6).saturating_add(1024)
     }
@@ -277,11 +279,13 @@ impl Limits {
         Ok(())
     }
 
-    /// The longest time for which a client is not read because of what one read brought.
+    /// The longest time for which a client is not read because of what one read brought: compressed, it
+    /// may say as much again and one message more before the others get their turn.
     fn largest_debt(&self) -> Option<Duration> {
         let frames = SMALL_READ.div_ceil(SMALLEST_FRAME) as u64;
         let messages = frames.checked_div(u64::from(self.message_rate));
-        let bytes = (SMALL_READ as u64).checked_div(u64::from(self.byte_rate));
+        let bytes = (2 * SMALL_READ + self.max_message) as u64;
+        let bytes = bytes.checked_div(u64::from(self.byte_rate));
         messages.max(bytes).map(Duration::from_secs)
     }
 }
@@ -381,6 +385,7 @@ mod tests {
             let small = Limits {
                 max_message,
                 lane_bytes: 1,
+                byte_rate: 0,
                 ..Limits::default()
             };
             let sentence = small.check().unwrap_err().to_string();

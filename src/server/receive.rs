@@ -32,6 +32,12 @@ impl<N: Network> Server<N> {
             return;
         }
         let key = ticket.key;
+        if let Some(mut unheard) = self.take_unheard(key) {
+            self.hear(key, &mut unheard);
+            self.weigh(key);
+            // The edge that told of what is behind it has passed.
+            return self.will_read(key);
+        }
         let mut scratch = mem::take(&mut self.scratch);
         if let Some(connection) = self.connection(key) {
             let half_closed = connection.flags.has(Flags::HALF_CLOSED);
@@ -52,6 +58,15 @@ impl<N: Network> Server<N> {
             }
         }
         self.scratch = scratch;
+    }
+
+    /// What this client said in an earlier read and has not been heard.
+    fn take_unheard(&mut self, key: Key) -> Option<Vec<u8>> {
+        let Stage::Open(open) = &mut self.connection(key)?.stage else {
+            return None;
+        };
+        let unheard = mem::take(&mut open.half.as_mut()?.unheard);
+        Some(unheard).filter(|unheard| !unheard.is_empty())
     }
 
     /// Whether we do not want to hear this client now: because of its debt, or because its room is
@@ -132,7 +147,7 @@ impl<N: Network> Server<N> {
     }
 
     /// Bytes came from a connection.
-    fn take(&mut self, key: Key, bytes: &mut [u8]) {
+    pub(super) fn take(&mut self, key: Key, bytes: &mut [u8]) {
         let now = self.tick();
         let limits = &self.limits;
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
@@ -155,6 +170,7 @@ impl<N: Network> Server<N> {
             }
             Stage::Open(open) => {
                 open.debt = open.debt.after(silence, limits);
+                open.debt.owe_bytes(bytes.len());
                 self.hear(key, bytes);
             }
             Stage::Closing(Farewell {
@@ -182,7 +198,9 @@ impl<N: Network> Server<N> {
         }
     }
 
-    /// Bytes came from a member.
+    /// Bytes came from a member. They are heard to their end, unless compressed messages among them say
+    /// more than a read could: then the rest waits for its turn, so that a room never gets more at once
+    /// than half a lane was checked to hold.
     pub(super) fn hear(&mut self, key: Key, bytes: &mut [u8]) {
         let now = self.tick();
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
@@ -199,6 +217,7 @@ impl<N: Network> Server<N> {
         let rules = rules(&self.limits, deflate);
         let mut input = bytes;
         let mut inflater = self.inflater.take();
+        let mut spare = self.limits.read_bytes();
         let last = loop {
             let message = match decoder.next(&mut input, &rules) {
                 Ok(None) => break None,
@@ -215,14 +234,23 @@ impl<N: Network> Server<N> {
                 Ok(Some(Event::Binary(bytes))) => Message::Binary(bytes),
                 Ok(Some(Event::Compressed { text, payload })) => {
                     let inflater = inflater.get_or_insert_default();
+                    let sent = payload.len();
                     match inflater.inflate(text, payload, rules.max_message) {
-                        Ok(message) => message,
+                        Ok(message) => {
+                            let said = message.bytes().len();
+                            spare = spare.saturating_sub(said);
+                            self.owe_bytes(key, said.saturating_sub(sent));
+                            message
+                        }
                         Err(violation) => break Some(Last::Violation(violation)),
                     }
                 }
             };
             since = now;
             self.say(key, message);
+            if spare == 0 {
+                break None;
+            }
         };
         self.inflater = inflater;
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
@@ -230,9 +258,13 @@ impl<N: Network> Server<N> {
         };
         if let Stage::Open(open) = &mut connection.stage
             && last.is_none()
-            && decoder.in_message()
+            && (decoder.in_message() || !input.is_empty())
         {
-            open.half = Some(Box::new(Half { decoder, since }));
+            open.half = Some(Box::new(Half {
+                decoder,
+                since,
+                unheard: input.to_vec(),
+            }));
         }
         if connection.outbox.holds() > 0 {
             if connection.outbox.holds() > self.limits.max_owed {
@@ -242,7 +274,8 @@ impl<N: Network> Server<N> {
             self.will_write(key);
         }
         match last {
-            None => {}
+            None if input.is_empty() => {}
+            None => self.will_read(key),
             Some(Last::Close(code)) => {
                 let frame = code.map_or(Frame::close_empty(), |code| Frame::close(code, ""));
                 self.tell_last(key, &frame, Awaits::Outbox);

@@ -97,10 +97,19 @@ impl<N: Network> Server<N> {
             return;
         };
         if let Stage::Open(open) = &mut connection.stage {
-            open.debt.pings = open.debt.pings.saturating_add(10);
+            open.debt.owe_ping(&self.limits);
             let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
             let pong = Frame::pong(payload).to_vec();
             connection.outbox.tell_latest(lane, pong, PONGS);
+        }
+    }
+
+    /// A member has said so much more than it sent: it was compressed.
+    pub(super) fn owe_bytes(&mut self, key: Key, bytes: usize) {
+        if let Some(connection) = self.connection(key)
+            && let Stage::Open(open) = &mut connection.stage
+        {
+            open.debt.owe_bytes(bytes);
         }
     }
 
@@ -114,7 +123,7 @@ impl<N: Network> Server<N> {
         }
         let history_waits = connection.flags.has(Flags::HISTORY);
         if let Stage::Open(open) = &mut connection.stage {
-            open.debt.charge(&message);
+            open.debt.owe_message();
         }
         if self.shutdown.is_some() {
             return;

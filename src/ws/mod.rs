@@ -29,3 +29,13 @@ pub enum Message<'a> {
     /// Bytes.
     Binary(&'a [u8]),
 }
+
+impl<'a> Message<'a> {
+    /// What is said, as bytes.
+    pub fn bytes(self) -> &'a [u8] {
+        match self {
+            Message::Text(text) => text.as_bytes(),
+            Message::Binary(bytes) => bytes,
+        }
+    }
+}

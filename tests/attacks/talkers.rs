@@ -3,6 +3,7 @@
 use crate::common::Server;
 use crate::common::peer::{BINARY, PING, PONG, Peer, TEXT, frame};
 use crate::{MIB, attacked, scaled};
+use std::io::Write;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,36 @@ fn whoever_never_reads_is_dropped_and_holds_one_lane_at_most() {
             publish(server, "/sink", scaled(16_384) as u64);
             server.wait_for_log("is dropped: ");
             drop(never);
+        },
+    );
+}
+
+#[test]
+fn small_frames_that_say_a_thousand_times_as_much_leave_nobody_behind() {
+    let options = ["--message-rate=0", "--byte-rate=0"];
+    attacked(
+        "bombs of compressed messages",
+        &options,
+        16 * MIB,
+        |server| {
+            let deflate = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
+            let mut speaker = Peer::join_with(server, "/bombs", deflate);
+            let chat = "Sec-WebSocket-Protocol: chat.v1\r\n";
+            let mut reader = Peer::join_with(server, "/bombs", chat);
+            let mut payload = Vec::with_capacity(1_000);
+            flate2::Compress::new(flate2::Compression::best(), false)
+                .compress_vec(&[0; 64 * 1024], &mut payload, flate2::FlushCompress::Sync)
+                .unwrap();
+            payload.truncate(payload.len() - 4); // the tail that RFC 7692 leaves out
+            speaker
+                .stream
+                .write_all(&frame(0xc2, &payload).repeat(60))
+                .unwrap();
+            let mut heard = 0;
+            while heard < 60 {
+                let said = reader.hear();
+                heard += usize::from(said.starts_with("{\"type\":\"message\""));
+            }
         },
     );
 }
