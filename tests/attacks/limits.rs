@@ -1,7 +1,7 @@
 //! Each limit, run into from outside.
 
-use crate::common::eventually;
 use crate::common::peer::{BINARY, Peer, TEXT, header, upgrade};
+use crate::common::{binary, eventually};
 use crate::requests::ask;
 use crate::{MIB, attacked, scaled};
 use socket2::{Domain, Socket, Type};
@@ -223,4 +223,42 @@ fn heads_of_all_together() {
             assert!(told >= 5, "{told} were told");
         },
     );
+}
+
+#[test]
+fn every_limit_stands_in_security_md_with_its_default() {
+    let security = include_str!("../../SECURITY.md");
+    let help = std::process::Command::new(binary())
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let beside = [
+        "listen",
+        "allow-origin",
+        "log-level",
+        "compression",
+        "compression-level",
+        "compression-threshold",
+    ];
+    let mut option = "";
+    let mut seen = 0;
+    for line in help.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix("--") {
+            option = name.split(' ').next().unwrap();
+        } else if let Some(default) = line.strip_prefix("[default: ")
+            && !beside.contains(&option)
+        {
+            let row = security
+                .lines()
+                .find(|row| row.contains(&format!("| `--{option}` |")));
+            let row = row.unwrap_or_else(|| panic!("SECURITY.md does not know --{option}"));
+            assert!(
+                row.contains(&format!("| {} |", default.trim_end_matches(']'))),
+                "{row}: {default}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "only {seen} limits in --help");
 }
