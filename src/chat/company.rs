@@ -244,7 +244,8 @@ impl Rooms {
         }
     }
 
-    /// Publishes a message: see [`Room::append`](super::Room::append).
+    /// Publishes a message at `time` in milliseconds since 1970: everybody is to hear it, and a retry is not.
+    /// Nobody is written to here. Returns whether this sets the room's hand in motion.
     pub fn append(&mut self, room_key: RoomKey, said: &Said<'_>, (now, time): (Tick, u64)) -> bool {
         let limit = self.limits.max_json();
         let Some(room) = self.rooms.get_mut(room_key.0 as usize) else {

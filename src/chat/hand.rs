@@ -8,7 +8,7 @@
 
 /// Where a room's hand stands, and how far it still has to go.
 #[derive(Debug, Default)]
-pub struct Hand {
+pub(super) struct Hand {
     /// The place it visits next, unless that is past the last: then it is the first.
     at: usize,
     /// Places to visit until everybody has been offered the latest.
@@ -20,11 +20,11 @@ pub struct Hand {
 
 /// One step of the hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Visit {
+pub(super) struct Visit {
     /// The place to visit.
-    pub place: usize,
+    pub(super) place: usize,
     /// What this visit completes.
-    pub ends: Ends,
+    pub(super) ends: Ends,
 }
 
 /// What a visit completes.
@@ -40,12 +40,12 @@ pub enum Ends {
 
 impl Hand {
     /// Whether somebody has not been offered the latest yet.
-    pub fn is_busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         self.remaining > 0
     }
 
     /// There is something new for all `members`. Returns whether a lap begins with this.
-    pub fn something_new(&mut self, members: usize) -> bool {
+    pub(super) fn something_new(&mut self, members: usize) -> bool {
         let idle = self.remaining == 0;
         if idle {
             self.lap = members;
@@ -55,7 +55,7 @@ impl Hand {
     }
 
     /// The next visit in a room of `members`, or `None` while nothing remains.
-    pub fn advance(&mut self, members: usize) -> Option<Visit> {
+    pub(super) fn advance(&mut self, members: usize) -> Option<Visit> {
         if self.remaining == 0 || members == 0 {
             return None;
         }
@@ -76,7 +76,7 @@ impl Hand {
     }
 
     /// A member took the place behind the last: the way is one longer.
-    pub fn joined(&mut self) {
+    pub(super) fn joined(&mut self) {
         if self.is_busy() {
             self.remaining += 1;
             self.lap += 1;
@@ -85,7 +85,7 @@ impl Hand {
 
     /// A member left, and the last took its place, so that `members` are still there. The one that
     /// moved must be offered what there is at once: it may have moved behind the hand.
-    pub fn left(&mut self, members: usize) {
+    pub(super) fn left(&mut self, members: usize) {
         self.remaining = self.remaining.min(members);
         self.lap = self.lap.min(members);
     }

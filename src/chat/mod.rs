@@ -27,9 +27,8 @@ pub mod v1;
 
 pub use company::{Arrival, Greeting, Verdict};
 pub use encoding::{Encoding, Format};
-pub use hand::{Ends, Hand, Visit};
+pub use hand::Ends;
 pub use member::{Member, Roster};
-pub use press::Press;
 pub use room::{Place, Room};
 pub use rooms::{Limits, RoomKey, Rooms, TooManyRooms};
 pub use said::{Said, What};

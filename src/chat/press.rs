@@ -9,7 +9,7 @@ const KEPT: usize = 64 * 1024;
 
 /// The compressors of a whole server, one for each window, made when somebody first needs them.
 #[derive(Debug)]
-pub struct Press {
+pub(super) struct Press {
     small: Option<Deflater>,
     large: Option<Deflater>,
     out: Vec<u8>,
@@ -22,7 +22,7 @@ pub struct Press {
 
 impl Press {
     /// Compressors at a level from 1 (fast) to 9 (small), for messages of at least `threshold` bytes.
-    pub fn new(level: u32, threshold: usize) -> Press {
+    pub(super) fn new(level: u32, threshold: usize) -> Press {
         Press {
             small: None,
             large: None,
@@ -34,13 +34,13 @@ impl Press {
     }
 
     /// How many messages have been compressed.
-    pub fn compressions(&self) -> u64 {
+    pub(super) fn compressions(&self) -> u64 {
         self.compressions
     }
 
     /// The frame of a message for those who share a window, compressed where that makes it shorter
     /// (RFC 7692, section 6, leaves this to each message).
-    pub fn frame<'a>(&'a mut self, window: Window, message: Message<'a>) -> Frame<'a> {
+    pub(super) fn frame<'a>(&'a mut self, window: Window, message: Message<'a>) -> Frame<'a> {
         let (text, payload) = match message {
             Message::Text(text) => (true, text.as_bytes()),
             Message::Binary(bytes) => (false, bytes),

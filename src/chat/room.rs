@@ -1,6 +1,6 @@
 //! One room: who is in it, and what is said there.
 //!
-//! [`Rooms::hear`](super::Rooms::hear) judges what a member says, and [`Room::append`] alone puts it on the
+//! [`Rooms::hear`](super::Rooms::hear) judges what a member says, and `Room::append` alone puts it on the
 //! lanes and into the archive. A lane comes with its first follower and goes with its last. The room also
 //! counts how far its hand has offered each lane to everybody, which is what decides how much the lanes may
 //! forget, and whether the room is full.
@@ -10,9 +10,10 @@ use super::followed::Followed;
 use super::hand::{Ends, Hand};
 use super::memory::Memory;
 use super::presence::Presence;
+use super::press::Press;
 use super::said::{Said, What};
 use super::session::Session;
-use super::{Encoding, Format, Key, Press, RoomKey, Tick};
+use super::{Encoding, Format, Key, RoomKey, Tick};
 use crate::feed::{Lane, Offset};
 use crate::ws::{Frame, Message};
 
@@ -181,7 +182,7 @@ impl Room {
 
     /// Publishes a message: everybody is to hear it, at `time` in milliseconds since 1970. `limit` is how many
     /// bytes of JSON it may take. Nobody is written to here. Returns whether this sets the hand in motion.
-    pub fn append(
+    pub(super) fn append(
         &mut self,
         said: &Said<'_>,
         (now, time): (Tick, u64),

@@ -8,9 +8,10 @@ use slab::Slab;
 
 use super::archive::Bounds;
 use super::heard::Heard;
+use super::press::Press;
 use super::random::Random;
 use super::session::Sessions;
-use super::{Format, Press, Room, Tick};
+use super::{Format, Room, Tick};
 
 /// Where a room is kept. Used again once the room is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
