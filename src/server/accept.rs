@@ -14,7 +14,7 @@ use crate::http::{Head, Refusal};
 /// Newcomers accepted in one turn: those who are in wait no longer than that.
 const BUDGET: usize = 64;
 
-/// Connections above the limit that are still accepted, to be told so.
+/// Connections above a limit, of all or of one address, that are still accepted, to be told so.
 const SURPLUS: usize = 16;
 
 /// How long accepting pauses once the system has no descriptor or memory left.
@@ -74,8 +74,13 @@ impl<N: Network> Server<N> {
                             return;
                         }
                     }
-                    // Pending errors of the new socket: a network that went down (accept(2)).
-                    _ => self.notice(Notice::Shortage, format_args!("cannot accept: {error}")),
+                    // Pending errors of the new socket, such as a network that went down (accept(2)), and
+                    // whatever else: none may come again and again without a pause.
+                    _ => {
+                        self.notice(Notice::Shortage, format_args!("cannot accept: {error}"));
+                        self.pace.not_before = self.now + PAUSE;
+                        return;
+                    }
                 },
             }
         }
@@ -83,6 +88,14 @@ impl<N: Network> Server<N> {
 
     fn admit(&mut self, mut socket: N::Socket, address: IpAddr) {
         let peer = Peer::of(address);
+        let counted = self.limits.max_per_address > 0
+            && (self.limits.count_loopback || !address.to_canonical().is_loopback());
+        let of_address = self.addresses.get(&peer).map_or(0, |&count| count as usize);
+        if counted && of_address >= self.limits.max_per_address as usize + SURPLUS {
+            // Told often enough: no place is held for those who do not listen.
+            self.counts.surplus += 1;
+            return;
+        }
         let entry = self.connections.vacant_key();
         let Ok(key) = u32::try_from(entry).map(Key) else {
             return;
@@ -97,13 +110,10 @@ impl<N: Network> Server<N> {
         }
         self.counts.accepted += 1;
         let mut flags = Flags::default();
-        let counted = self.limits.max_per_address > 0
-            && (self.limits.count_loopback || !address.to_canonical().is_loopback());
         if counted {
-            let count = self.addresses.entry(peer).or_insert(0);
-            *count += 1;
+            *self.addresses.entry(peer).or_insert(0) += 1;
             flags.set(Flags::COUNTED);
-            if *count > self.limits.max_per_address {
+            if of_address >= self.limits.max_per_address as usize {
                 flags.set(Flags::SURPLUS);
             }
         }

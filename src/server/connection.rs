@@ -122,6 +122,8 @@ impl Flags {
     pub(super) const COUNTED: Flags = Flags(1 << 10);
     /// It stands among those who hold memory beside their entry.
     pub(super) const HOLDS: Flags = Flags(1 << 13);
+    /// Both sides are closed, or the connection is broken: it is not waited for.
+    pub(super) const BROKEN: Flags = Flags(1 << 14);
     /// The peer's FIN has been read.
     pub(super) const FIN_SEEN: Flags = Flags(1 << 11);
     /// It has been told some of the room's history, and may not have taken that yet.

@@ -201,6 +201,8 @@ impl<N: Network> Server<N> {
             }
             self.offer(key);
         } else if busy && self.rooms.get(place.room).is_some_and(Room::is_empty) {
+            // Its key may soon be that of another room.
+            self.parked.remove(&place.room);
             self.busy.retain(|round| round.room != place.room);
             self.gathering
                 .retain(|Reverse((_, round))| round.room != place.room);

@@ -141,7 +141,9 @@ impl<N: Network> Server<N> {
                     Err(error) => return self.end(key, Gone::Broken(error.kind())),
                 };
                 connection.outbox.wrote(sent.bytes);
-                connection.stuck = 0;
+                if sent.bytes > 0 {
+                    connection.stuck = 0;
+                }
                 if sent.full {
                     connection.flags.set(Flags::BLOCKED);
                     self.blocked += 1;
@@ -153,7 +155,11 @@ impl<N: Network> Server<N> {
         }
         let lags = connection.outbox.owes(lane);
         let through = connection.outbox.is_through();
-        let cursor = connection.outbox.cursor();
+        // Whoever is to hear no more of the lane holds up nothing of it.
+        let cursor = match lags {
+            true => connection.outbox.cursor(),
+            false => lane.end(),
+        };
         let lagged = connection.flags.clear(Flags::LAGS);
         if lags {
             connection.flags.set(Flags::LAGS);

@@ -21,7 +21,7 @@ mod transport;
 mod watch;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::io;
 use std::time::Duration;
@@ -72,8 +72,8 @@ pub struct Server<N: Network> {
     to_write: VecDeque<Ticket>,
     /// Those in debt, by when it is paid.
     resting: BinaryHeap<Reverse<(Tick, Ticket)>>,
-    /// Those whose room is full.
-    parked: Vec<(RoomKey, Ticket)>,
+    /// Those whose room is full, by that room.
+    parked: BTreeMap<RoomKey, Vec<Ticket>>,
     /// Rooms with something new, the next in front.
     busy: VecDeque<Round>,
     /// Busy rooms that gather, by when they go on.
@@ -134,7 +134,7 @@ impl<N: Network> Server<N> {
             to_read: VecDeque::new(),
             to_write: VecDeque::new(),
             resting: BinaryHeap::new(),
-            parked: Vec::new(),
+            parked: BTreeMap::new(),
             busy: VecDeque::new(),
             gathering: BinaryHeap::new(),
             ended: Vec::new(),
@@ -227,6 +227,9 @@ impl<N: Network> Server<N> {
         };
         if readiness.half_closed {
             connection.flags.set(Flags::HALF_CLOSED);
+        }
+        if readiness.broken {
+            connection.flags.set(Flags::BROKEN);
         }
         if readiness.broken && connection.flags.is_unread() {
             self.end(key, connection::Gone::Vanished);

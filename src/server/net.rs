@@ -122,11 +122,11 @@ impl Network for Kernel {
 
     fn accept(&mut self) -> io::Result<(TcpStream, IpAddr)> {
         for _ in 0..self.listeners.len() {
+            // The next is asked next, so that a crowd at one door does not keep the others shut.
             let listener = &self.listeners[self.turn];
+            self.turn = (self.turn + 1) % self.listeners.len();
             match listener.accept() {
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    self.turn = (self.turn + 1) % self.listeners.len();
-                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 accepted => return accepted.map(|(socket, address)| (socket, address.ip())),
             }
         }

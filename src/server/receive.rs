@@ -6,7 +6,7 @@ use std::mem;
 use super::connection::{Awaits, Farewell, Flags, Gone, Half, Stage, Ticket};
 use super::report::Notice;
 use super::{Limits, Network, Server, Transport};
-use crate::chat::{Key, Room, RoomKey};
+use crate::chat::{Key, RoomKey};
 use crate::http::{self, Answer};
 use crate::ws::{CloseCode, Decoder, Event, Frame, Message, Rules, Violation};
 
@@ -80,16 +80,21 @@ impl<N: Network> Server<N> {
             return false;
         };
         let due = open.debt.paid_at(connection.heard, &self.limits);
+        let room = open.member.place.room;
+        let is_full = self.rooms.is_full(room);
+        if connection.flags.has(Flags::BROKEN) && (due > now || is_full) {
+            self.end(ticket.key, Gone::Vanished);
+            return true;
+        }
         if due > now {
             connection.flags.set(Flags::RESTS);
             self.resting.push(Reverse((due, ticket)));
             self.counts.slowed += 1;
             return true;
         }
-        let room = open.member.place.room;
-        if self.rooms.is_full(room) {
+        if is_full {
             connection.flags.set(Flags::PARKED);
-            self.parked.push((room, ticket));
+            self.parked.entry(room).or_default().push(ticket);
             self.counts.parked += 1;
             return true;
         }
@@ -110,15 +115,10 @@ impl<N: Network> Server<N> {
 
     /// A room is no longer full: those who waited for that are read again.
     pub(super) fn unpark(&mut self, room: RoomKey) {
-        if self.parked.is_empty() || self.rooms.get(room).is_some_and(Room::is_full) {
+        if self.parked.is_empty() || self.rooms.is_full(room) {
             return;
         }
-        let (awake, parked) = mem::take(&mut self.parked)
-            .into_iter()
-            .partition(|(of, _)| *of == room);
-        self.parked = parked;
-        let awake: Vec<_> = awake;
-        for (_, ticket) in awake {
+        for ticket in self.parked.remove(&room).unwrap_or_default() {
             self.wake(ticket);
         }
     }

@@ -89,6 +89,22 @@ fn a_reset_leaves_nothing_behind_in_any_state() {
 }
 
 #[test]
+fn a_reset_ends_a_client_in_debt_even_where_its_words_and_its_end_come_as_one_event() {
+    let options = ["--byte-rate=10", "--ping-interval=0"];
+    attacked("half a message and a reset", &options, MIB, |server| {
+        let mut talker = Peer::join(server, "/half").stream;
+        server.signal("STOP");
+        let half = [header(TEXT, 10_000), vec![b'x'; 9_000]].concat();
+        talker.write_all(&half).unwrap();
+        SockRef::from(&talker)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(talker);
+        server.signal("CONT");
+    });
+}
+
+#[test]
 fn a_close_leaves_nothing_behind_in_any_state() {
     attacked("closes", &[], MIB, |server| {
         for _ in 0..scaled(160) {

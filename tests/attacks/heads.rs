@@ -96,3 +96,16 @@ fn what_cannot_be_http_is_answered_at_once() {
         },
     );
 }
+
+#[test]
+fn half_a_head_that_asks_for_a_head_is_answered_without_a_body() {
+    let options = ["--handshake-timeout=1"];
+    attacked("half a HEAD", &options, 0, |server| {
+        let mut stream = server.connect();
+        stream.write_all(b"HEAD / HTTP/1.1\r\nHost: ").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    });
+}

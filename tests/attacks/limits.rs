@@ -1,11 +1,12 @@
 //! Each limit, run into from outside.
 
 use crate::common::peer::{BINARY, Peer, TEXT, header, upgrade};
-use crate::common::{binary, eventually};
+use crate::common::{Server, binary, eventually};
 use crate::requests::ask;
 use crate::{MIB, attacked, scaled};
 use socket2::{Domain, Socket, Type};
 use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 
 #[test]
 fn connections_in_all() {
@@ -43,12 +44,7 @@ fn connections_of_one_address() {
             let refused = ask(server, join.as_bytes());
             assert_eq!(refused.status, 503);
             assert!(refused.body.ends_with(b"from this address\n"));
-            let elsewhere = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-            elsewhere
-                .bind(&std::net::SocketAddr::from(([127, 0, 0, 2], 0)).into())
-                .unwrap();
-            elsewhere.connect(&server.address.into()).unwrap();
-            let mut elsewhere: std::net::TcpStream = elsewhere.into();
+            let mut elsewhere = connect_from([127, 0, 0, 2], server);
             elsewhere.write_all(join.as_bytes()).unwrap();
             let mut answer = [0; 12];
             elsewhere.read_exact(&mut answer).unwrap();
@@ -57,6 +53,32 @@ fn connections_of_one_address() {
             assert!(eventually(|| ask(server, join.as_bytes()).status == 101));
         },
     );
+}
+
+#[test]
+fn one_address_takes_no_places_with_requests_that_never_come() {
+    let options = ["--max-per-address=105", "--handshake-timeout=600"];
+    attacked("connections without a word", &options, MIB, |server| {
+        let before = server.descriptors();
+        let mute: Vec<_> = (0..200).map(|_| server.connect()).collect();
+        let mut elsewhere = connect_from([127, 0, 0, 2], server);
+        let mut answer = [0; 12];
+        elsewhere
+            .write_all(upgrade(server, "/", "").as_bytes())
+            .unwrap();
+        elsewhere.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 101");
+        let taken = server.descriptors() - before;
+        assert!(taken < 30, "{taken} places are taken");
+        drop(mute);
+    });
+}
+
+fn connect_from(address: [u8; 4], server: &Server) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((address, 0)).into()).unwrap();
+    socket.connect(&server.address.into()).unwrap();
+    socket.into()
 }
 
 #[test]
