@@ -1,9 +1,11 @@
 //! Messages compressed and inflated (RFC 7692, section 7.2), by machines that belong to no client.
 //!
 //! As no context is taken over between messages, one [`Deflater`] for each window and one
-//! [`Inflater`] serve all connections of a server.
+//! [`Inflater`] serve all connections of a server. And as they meet whatever strangers send, a panic
+//! in the library costs one message and not the server: the machine is replaced by a new one.
 
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -17,6 +19,8 @@ const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 /// Compresses messages, each on its own.
 pub struct Deflater {
     stream: Compress,
+    level: Compression,
+    window: Window,
 }
 
 impl Deflater {
@@ -25,20 +29,28 @@ impl Deflater {
         let level = Compression::new(level.clamp(1, 9));
         Deflater {
             stream: Compress::new_with_window_bits(level, false, window.bits()),
+            level,
+            window,
         }
     }
 
     /// Puts the compressed message in place of what `out` holds; whether that is shorter than the
     /// message, and so worth sending. If not, `out` need not be whole.
     pub fn compress(&mut self, payload: &[u8], out: &mut Vec<u8>) -> bool {
-        self.stream.reset();
         out.clear();
         // Room for the worst that fixed codes make of a payload: nine bits of each byte. With less,
         // zlib-rs 0.6.8 panics at level 1 where a flush finds its own buffer full.
         out.reserve(payload.len() + payload.len() / 8 + 64);
-        let compressed = self.stream.compress_vec(payload, out, FlushCompress::Sync);
+        let compressed = unless_it_panics(|| {
+            self.stream.reset();
+            self.stream.compress_vec(payload, out, FlushCompress::Sync)
+        });
+        if compressed.is_none() {
+            *self = Deflater::new(self.window, self.level.level());
+        }
         // A flush is complete when it leaves room.
-        let whole = compressed.is_ok() && out.len() < out.capacity() && out.ends_with(&TAIL);
+        let whole =
+            matches!(compressed, Some(Ok(_))) && out.len() < out.capacity() && out.ends_with(&TAIL);
         out.truncate(out.len().saturating_sub(TAIL.len()));
         whole && out.len() < payload.len()
     }
@@ -78,16 +90,10 @@ impl Inflater {
         payload: &[u8],
         max_message: usize,
     ) -> Result<Message<'_>, Violation> {
-        self.stream.reset(false);
-        self.out.clear();
-        if self.out.capacity() > KEPT {
-            self.out = Vec::new();
-        }
-        // Some libraries flush nothing into nothing, not into the one byte of section 7.2.3.6.
-        if !payload.is_empty() {
-            let ended = self.blocks(payload, max_message, text.then(Utf8::default))?;
-            // A message may end in a final block (section 7.2.3.4); then there was no tail to remove.
-            if !ended && !self.takes_the_tail() {
+        match unless_it_panics(|| self.whole(text, payload, max_message)) {
+            Some(inflated) => inflated?,
+            None => {
+                *self = Inflater::new();
                 return Err(Violation::CorruptDeflate);
             }
         }
@@ -97,6 +103,26 @@ impl Inflater {
                 .map_err(|_| Violation::InvalidUtf8)
         } else {
             Ok(Message::Binary(&self.out))
+        }
+    }
+
+    /// Inflates a payload and sees to it that nothing of it was cut off.
+    fn whole(&mut self, text: bool, payload: &[u8], max_message: usize) -> Result<(), Violation> {
+        self.stream.reset(false);
+        self.out.clear();
+        if self.out.capacity() > KEPT {
+            self.out = Vec::new();
+        }
+        // Some libraries flush nothing into nothing, not into the one byte of section 7.2.3.6.
+        if payload.is_empty() {
+            return Ok(());
+        }
+        let ended = self.blocks(payload, max_message, text.then(Utf8::default))?;
+        // A message may end in a final block (section 7.2.3.4); then there was no tail to remove.
+        if ended || self.takes_the_tail() {
+            Ok(())
+        } else {
+            Err(Violation::CorruptDeflate)
         }
     }
 
@@ -167,6 +193,11 @@ impl Inflater {
         });
         ended && self.stream.total_out() == written
     }
+}
+
+/// What this returns, or `None` if it panics: then what it worked on is not to be used any more.
+fn unless_it_panics<T>(work: impl FnOnce() -> T) -> Option<T> {
+    panic::catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
 impl Default for Inflater {
@@ -295,6 +326,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_panic_of_the_library_goes_no_further() {
+        assert_eq!(unless_it_panics(|| 1), Some(1));
+        assert_eq!(unless_it_panics::<()>(|| panic!("as zlib-rs might")), None);
     }
 
     #[test]
