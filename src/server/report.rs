@@ -41,6 +41,8 @@ counts! {
     refused,
     /// Messages published.
     messages,
+    /// Messages compressed, each once for each window that somebody in its room has.
+    compressions,
     /// Connections failed because the client broke the protocol.
     violations,
     /// Messages refused because of their size.
@@ -138,8 +140,11 @@ impl Notices {
 
 impl<N: Network> Server<N> {
     /// What has happened so far.
-    pub fn counts(&self) -> &Counts {
-        &self.counts
+    pub fn counts(&self) -> Counts {
+        Counts {
+            compressions: self.rooms.compressions(),
+            ..self.counts
+        }
     }
 
     /// Logs a line that a stranger caused, unless there were many like it in this second.

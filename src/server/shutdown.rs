@@ -53,7 +53,7 @@ impl<N: Network> Server<N> {
         match (signal, &mut self.shutdown) {
             (Signal::Report, _) => {
                 let (here, rooms) = (self.connections.len(), self.rooms.len());
-                log::info!("{here} connections in {rooms} rooms; {}", self.counts);
+                log::info!("{here} connections in {rooms} rooms; {}", self.counts());
             }
             (Signal::End, Some(shutdown)) => shutdown.at_once = true,
             (Signal::End, None) => {
