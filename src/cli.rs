@@ -165,11 +165,11 @@ pub(crate) struct Cli {
     compression: bool,
 
     /// How hard messages are compressed: 1 (fast) to 9 (small)
-    #[arg(long, env = "HUSHD_COMPRESSION_LEVEL", value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=9))]
+    #[arg(long, env = "HUSHD_COMPRESSION_LEVEL", value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=9))]
     compression_level: u32,
 
     /// Size of the smallest message that is compressed
-    #[arg(long, env = "HUSHD_COMPRESSION_THRESHOLD", value_name = "SIZE", default_value = "64", value_parser = size)]
+    #[arg(long, env = "HUSHD_COMPRESSION_THRESHOLD", value_name = "SIZE", default_value = "256", value_parser = size)]
     compression_threshold: usize,
 
     /// The kernel's send buffer of a connection, 0 = as the kernel likes
