@@ -77,21 +77,21 @@ pub(crate) struct Cli {
     #[arg(long, env = "HUSHD_MAX_HEADS", value_name = "SIZE", default_value = "16M", value_parser = size)]
     max_heads: usize,
 
-    /// Size of all messages that have not wholly come
-    #[arg(long, env = "HUSHD_MAX_HALF_MESSAGES", value_name = "SIZE", default_value = "64M", value_parser = size)]
-    max_half_messages: usize,
+    /// Size of all messages that have not wholly come [default: 64M, or one message if that is more]
+    #[arg(long, env = "HUSHD_MAX_HALF_MESSAGES", value_name = "SIZE", value_parser = size)]
+    max_half_messages: Option<usize>,
 
-    /// What all clients together may be owed, each alone
-    #[arg(long, env = "HUSHD_MAX_OWED_IN_ALL", value_name = "SIZE", default_value = "64M", value_parser = size)]
-    max_owed_in_all: usize,
+    /// What all clients together may be owed, each alone [default: 64M, or one client's if that is more]
+    #[arg(long, env = "HUSHD_MAX_OWED_IN_ALL", value_name = "SIZE", value_parser = size)]
+    max_owed_in_all: Option<usize>,
 
     /// What a room remembers for those who read slowly; whoever is further behind is dropped
     #[arg(long, env = "HUSHD_LANE_BYTES", value_name = "SIZE", default_value = "4M", value_parser = size)]
     lane_bytes: usize,
 
-    /// What all rooms remember together
-    #[arg(long, env = "HUSHD_LANES_BYTES", value_name = "SIZE", default_value = "256M", value_parser = size)]
-    lanes_bytes: usize,
+    /// What all rooms remember together [default: 256M, or one room's if that is more]
+    #[arg(long, env = "HUSHD_LANES_BYTES", value_name = "SIZE", value_parser = size)]
+    lanes_bytes: Option<usize>,
 
     /// Messages a second of one client, 0 = any number. Who says more is read more slowly
     #[arg(
@@ -225,6 +225,7 @@ impl Cli {
                 max_connections as u64 + DESCRIPTORS_BESIDE
             ));
         }
+        let usual = Limits::default();
         let limits = Limits {
             max_connections,
             max_per_address: self.max_per_address.unwrap_or(256),
@@ -234,11 +235,17 @@ impl Cli {
             max_frames: self.max_frames,
             message_timeout: self.message_timeout,
             max_heads: self.max_heads,
-            max_half_messages: self.max_half_messages,
-            max_owed_in_all: self.max_owed_in_all,
+            max_half_messages: self
+                .max_half_messages
+                .unwrap_or(usual.max_half_messages.max(self.max_message)),
+            max_owed_in_all: self
+                .max_owed_in_all
+                .unwrap_or(usual.max_owed_in_all.max(self.max_owed)),
             max_owed: self.max_owed,
             lane_bytes: self.lane_bytes,
-            lanes_bytes: self.lanes_bytes,
+            lanes_bytes: self
+                .lanes_bytes
+                .unwrap_or(usual.lanes_bytes.max(self.lane_bytes)),
             message_rate: self.message_rate,
             message_burst: self.message_burst,
             byte_rate: self.byte_rate,
@@ -255,7 +262,7 @@ impl Cli {
             history_bytes: self.history_bytes,
             histories_bytes: self.histories_bytes,
             history_ttl: self.history_ttl,
-            ..Limits::default()
+            ..usual
         };
         limits.check().map_err(|unfit| unfit.to_string())?;
         Ok(Config {
