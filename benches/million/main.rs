@@ -19,7 +19,7 @@ use std::time::Duration;
 use hushd::http::{Origins, Page, Site};
 use hushd::server::{Limits, Server};
 use hushd_load::process::{Process, thread_time};
-use network::{Simulated, World, written};
+use network::{Simulated, World, prepare, written};
 
 const MILLION: u32 = 1_000_000;
 
@@ -58,6 +58,7 @@ struct Stage {
 
 impl Stage {
     fn new(clients: u32, ping_interval: Duration) -> Result<Self, Box<dyn Error>> {
+        prepare(clients);
         let world = Rc::new(RefCell::new(World::default()));
         let site = Site {
             origins: Origins::new(Vec::new(), true),
@@ -124,10 +125,10 @@ impl Stage {
 
 fn million() -> Result<(), Box<dyn Error>> {
     let process = Process(std::process::id());
-    let base = process.memory()?;
     println!("\n### a million: {MILLION} simulated clients in one room\n");
     println!("| what | measured | goal |\n|---|---|---|");
     let mut stage = Stage::new(MILLION, Duration::from_secs(30))?;
+    let base = process.memory()?;
 
     let (arrived, _) = timed(|| stage.arrive())?;
     println!(

@@ -4,8 +4,9 @@
 //! microsecond, and a wait for nothing takes no time at all.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
+use std::mem;
 use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
@@ -25,11 +26,12 @@ thread_local! {
     /// that they take no more of the server's memory than in earnest.
     static WRITTEN: Cell<u64> = const { Cell::new(0) };
     /// What sockets will read, by their number.
-    static UNREAD: RefCell<HashMap<u32, Unread>> = RefCell::default();
+    static UNREAD: RefCell<Vec<Unread>> = const { RefCell::new(Vec::new()) };
 }
 
 #[derive(Clone, Copy)]
 enum Unread {
+    Nothing,
     Request,
     /// So many frames, each the same.
     Frames(&'static [u8], u32),
@@ -39,6 +41,15 @@ enum Unread {
 /// Bytes that the server has written to all its clients.
 pub(crate) fn written() -> u64 {
     WRITTEN.get()
+}
+
+/// Makes room for so many sockets.
+pub(crate) fn prepare(clients: u32) {
+    UNREAD.set(vec![Unread::Nothing; clients as usize]);
+}
+
+fn will_read(client: u32, what: Unread) {
+    UNREAD.with_borrow_mut(|unread| unread[client as usize] = what);
 }
 
 /// What the harness and the server share.
@@ -62,13 +73,13 @@ impl World {
     /// A client sends `count` times the same `frame`. The server is new, so its keys are the clients'
     /// numbers.
     pub(crate) fn send(&mut self, client: u32, frame: &'static [u8], count: u32) {
-        UNREAD.with_borrow_mut(|unread| unread.insert(client, Unread::Frames(frame, count)));
+        will_read(client, Unread::Frames(frame, count));
         self.readable(client, false);
     }
 
     /// A client goes without a word.
     pub(crate) fn leave(&mut self, client: u32) {
-        UNREAD.with_borrow_mut(|unread| unread.insert(client, Unread::End));
+        will_read(client, Unread::End);
         self.readable(client, true);
     }
 
@@ -128,7 +139,7 @@ impl Network for Simulated {
         let client = world.accepted;
         world.newcomers -= 1;
         world.accepted += 1;
-        UNREAD.with_borrow_mut(|unread| unread.insert(client, Unread::Request));
+        will_read(client, Unread::Request);
         Ok((Wire(client), IpAddr::V4(Ipv4Addr::LOCALHOST)))
     }
 
@@ -151,10 +162,9 @@ pub(crate) struct Wire(u32);
 impl Transport for Wire {
     fn receive(&mut self, into: &mut [u8]) -> io::Result<Received> {
         UNREAD.with_borrow_mut(|all| {
-            let Some(unread) = all.remove(&self.0) else {
-                return Ok(Received::default());
-            };
-            let (bytes, more) = match unread {
+            let unread = &mut all[self.0 as usize];
+            let (bytes, more) = match mem::replace(unread, Unread::Nothing) {
+                Unread::Nothing => return Ok(Received::default()),
                 Unread::End => {
                     return Ok(Received {
                         end: true,
@@ -172,7 +182,7 @@ impl Transport for Wire {
                     }
                     let left = count - now as u32;
                     if left > 0 {
-                        all.insert(self.0, Unread::Frames(frame, left));
+                        *unread = Unread::Frames(frame, left);
                     }
                     (now * frame.len(), left > 0)
                 }

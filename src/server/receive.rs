@@ -226,7 +226,7 @@ impl<N: Network> Server<N> {
                     break Some(Last::Close(close.map(|(code, _)| code)));
                 }
                 Ok(Some(Event::Ping(payload))) => {
-                    self.pinged(key, payload);
+                    self.pinged(key, payload, input.is_empty());
                     continue;
                 }
                 Ok(Some(Event::Pong(_))) => continue,

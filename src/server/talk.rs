@@ -73,7 +73,6 @@ impl<N: Network> Server<N> {
         let mut response = Vec::with_capacity(512);
         upgrade.write_response(&mut response);
         connection.outbox = Outbox::join(lane);
-        greet(&mut connection.outbox, lane, response, arrival.greeting);
         connection.stage = Stage::Open(Open {
             member: arrival.member,
             half: None,
@@ -85,22 +84,62 @@ impl<N: Network> Server<N> {
             http::Escaped(upgrade.room.as_bytes())
         );
         self.counts.upgraded += 1;
-        self.will_write(key);
+        self.greet(key, response, arrival.greeting);
         if !rest.is_empty() {
             self.hear(key, rest);
         }
     }
 
-    /// A member asks whether we are there (RFC 6455, section 5.5.2).
-    pub(super) fn pinged(&mut self, key: Key, payload: &[u8]) {
+    /// The first words to a member: the response, and what its room has to tell it (the replay is read
+    /// from the archive when its turn comes).
+    fn greet(&mut self, key: Key, mut response: Vec<u8>, greeting: Option<Greeting>) {
+        let written = match greeting {
+            None => self.write_through(key, &response),
+            Some(_) => 0,
+        };
+        if written == response.len() {
+            return;
+        }
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
+        };
+        let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
+        let (mut replay, mut refused) = (None, None);
+        if let Some(greeting) = greeting {
+            for part in Frame::text(&greeting.welcome).parts() {
+                response.extend_from_slice(part);
+            }
+            let (from, to) = (greeting.replay.from, greeting.replay.to);
+            replay = Some(Piece::Archive { from, to });
+            refused = greeting.refused.as_deref().map(text);
+        }
+        let response = Piece::Bytes(Cow::Owned(response));
+        for piece in [Some(response), replay, refused].into_iter().flatten() {
+            connection.outbox.tell(lane, piece);
+        }
+        connection.outbox.wrote(written);
+        self.will_write(key);
+    }
+
+    /// A member asks whether we are there (RFC 6455, section 5.5.2), and that was the `last` that came
+    /// of it, or more has come.
+    pub(super) fn pinged(&mut self, key: Key, payload: &[u8], last: bool) {
+        let pong = Frame::pong(payload).to_vec();
+        let written = if last {
+            self.write_through(key, &pong)
+        } else {
+            0
+        };
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
         if let Stage::Open(open) = &mut connection.stage {
             open.debt.owe_ping(&self.limits);
-            let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
-            let pong = Frame::pong(payload).to_vec();
-            connection.outbox.tell_latest(lane, pong, PONGS);
+            if written < pong.len() {
+                let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
+                connection.outbox.tell_latest(lane, pong, PONGS);
+                connection.outbox.wrote(written);
+            }
         }
     }
 
@@ -179,24 +218,6 @@ pub(super) fn lane_of<'a>(place: Option<Place>, rooms: &'a Rooms, lobby: &'a Lan
     place
         .and_then(|place| rooms.get(place.room)?.lane(place.encoding))
         .unwrap_or(lobby)
-}
-
-/// The first words to a member: the response, and what its room has to tell it (the replay is read from the
-/// archive when its turn comes).
-fn greet(outbox: &mut Outbox, lane: &Lane, mut response: Vec<u8>, greeting: Option<Greeting>) {
-    let (mut replay, mut refused) = (None, None);
-    if let Some(greeting) = greeting {
-        for part in Frame::text(&greeting.welcome).parts() {
-            response.extend_from_slice(part);
-        }
-        let (from, to) = (greeting.replay.from, greeting.replay.to);
-        replay = Some(Piece::Archive { from, to });
-        refused = greeting.refused.as_deref().map(text);
-    }
-    let response = Piece::Bytes(Cow::Owned(response));
-    for piece in [Some(response), replay, refused].into_iter().flatten() {
-        outbox.tell(lane, piece);
-    }
 }
 
 fn text(json: &str) -> Piece {

@@ -37,6 +37,10 @@ pub(super) struct Watchman {
     stride: u32,
     /// Such walks after which one is ended.
     patience: u8,
+    /// Ticks for the rest of a message, of silence until a ping, and of silence that ends a connection.
+    message: u32,
+    interval: u32,
+    dead: u32,
 }
 
 impl Watchman {
@@ -54,6 +58,14 @@ impl Watchman {
         let round = (shortest / 8).max(Duration::from_millis(1));
         let walks = limits.progress_timeout.as_micros() / round.as_micros();
         let stride = walks / 250 + 1;
+        let or_ever = |time: Duration| {
+            if time.is_zero() {
+                u32::MAX
+            } else {
+                ticks(time)
+            }
+        };
+        let interval = or_ever(limits.ping_interval);
         Watchman {
             next: 0,
             due: Moment::default(),
@@ -61,6 +73,11 @@ impl Watchman {
             walks: 0,
             stride: u32::try_from(stride).unwrap_or(u32::MAX),
             patience: u8::try_from(walks / stride + 1).unwrap_or(u8::MAX),
+            message: or_ever(limits.message_timeout),
+            interval,
+            dead: or_ever(limits.ping_timeout)
+                .saturating_add(interval)
+                .saturating_add(ticks(round)),
         }
     }
 
@@ -189,22 +206,13 @@ impl<N: Network> Server<N> {
 
     fn look_at(&mut self, key: Key) {
         let now = self.tick();
-        let patience = |time: Duration| {
-            if time.is_zero() {
-                u32::MAX
-            } else {
-                ticks(time)
-            }
-        };
-        let message = patience(self.limits.message_timeout);
-        let interval = patience(self.limits.ping_interval);
-        let dead = patience(self.limits.ping_timeout)
-            .saturating_add(interval)
-            .saturating_add(ticks(self.watchman.round));
         let Watchman {
             walks,
             stride,
             patience,
+            message,
+            interval,
+            dead,
             ..
         } = self.watchman;
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
