@@ -45,6 +45,8 @@ pub struct Crowd {
     connections: u64,
     mask: u32,
     happened: Vec<Happened>,
+    /// Whether clients that are still to come offer permessage-deflate.
+    pub deflate: bool,
     /// What has been counted so far.
     pub tally: Tally,
 }
@@ -117,6 +119,7 @@ impl Crowd {
             connections: 0,
             mask: 0x9e37_79b9,
             happened: Vec::new(),
+            deflate: false,
             tally: Tally::default(),
         })
     }
@@ -161,7 +164,7 @@ impl Crowd {
             interest,
         )?;
         let room = *self.paths.entry(path.to_owned()).or_insert_with(|| {
-            self.rooms.push(Room::default());
+            self.rooms.push(Room::new(self.deflate));
             self.rooms.len() - 1
         });
         let stage = Stage::Connecting {
@@ -293,7 +296,7 @@ impl Crowd {
         let Stage::Connecting { socket, key, path } = &client.stage else {
             return;
         };
-        let request = request(&self.host, path, key);
+        let request = request(&self.host, path, key, self.deflate);
         match send(socket, request.as_bytes(), SendFlags::NOSIGNAL) {
             Ok(sent) => client.unsent.extend_from_slice(&request.as_bytes()[sent..]),
             Err(Errno::AGAIN | Errno::NOTCONN) => return,
@@ -344,7 +347,7 @@ impl Crowd {
             Stage::Connecting { .. } | Stage::Closed => {}
             Stage::Shaking { key, head, .. } => {
                 head.extend_from_slice(bytes);
-                let end = match answer(head, key) {
+                let end = match answer(head, key, self.deflate) {
                     Answer::Incomplete => return,
                     Answer::Wrong => return self.drop(id),
                     Answer::Open(end) => end,

@@ -10,12 +10,18 @@ pub fn key(client: u64) -> String {
     STANDARD.encode((u128::from(client) << 64 | 0x6875_7368_6421).to_be_bytes())
 }
 
-/// The request that asks `host` for an upgrade in the room `path`.
+/// The request that asks `host` for an upgrade in the room `path`, offering permessage-deflate
+/// (RFC 7692, section 7.1) or nothing.
 #[must_use]
-pub fn request(host: &str, path: &str, key: &str) -> String {
+pub fn request(host: &str, path: &str, key: &str, deflate: bool) -> String {
+    let offer = if deflate {
+        "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n"
+    } else {
+        ""
+    };
     format!(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{offer}\r\n"
     )
 }
 
@@ -37,9 +43,10 @@ pub enum Answer {
     Wrong,
 }
 
-/// Judges what has arrived of the answer to a request with this `key`.
+/// Judges what has arrived of the answer to a request with this `key`, which has to accept what was
+/// offered.
 #[must_use]
-pub fn answer(bytes: &[u8], key: &str) -> Answer {
+pub fn answer(bytes: &[u8], key: &str, deflate: bool) -> Answer {
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
         return if bytes.len() > 8192 {
             Answer::Wrong
@@ -60,7 +67,7 @@ pub fn answer(bytes: &[u8], key: &str) -> Answer {
         && field("Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
         && field("Connection").is_some_and(|value| value.eq_ignore_ascii_case("upgrade"))
         && field("Sec-WebSocket-Accept") == Some(&accept(key))
-        && field("Sec-WebSocket-Extensions").is_none();
+        && field("Sec-WebSocket-Extensions").is_some() == deflate;
     if right {
         Answer::Open(end + 4)
     } else {
@@ -80,9 +87,11 @@ mod tests {
                      Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
         let mut more = right.as_bytes().to_vec();
         more.extend_from_slice(b"\x81\x00");
-        assert_eq!(answer(&more, key), Answer::Open(right.len()));
+        assert_eq!(answer(&more, key, false), Answer::Open(right.len()));
+        assert_eq!(answer(&more, key, true), Answer::Wrong, "offered in vain");
         for split in 0..right.len() {
-            assert_eq!(answer(&right.as_bytes()[..split], key), Answer::Incomplete);
+            let begun = &right.as_bytes()[..split];
+            assert_eq!(answer(begun, key, false), Answer::Incomplete);
         }
         for (from, to) in [
             ("101", "200"),
@@ -91,11 +100,11 @@ mod tests {
             ("Upgrade\r\nSec", "close\r\nSec"),
         ] {
             assert_eq!(
-                answer(right.replace(from, to).as_bytes(), key),
+                answer(right.replace(from, to).as_bytes(), key, false),
                 Answer::Wrong,
                 "{to}"
             );
         }
-        assert_eq!(answer(&[b'x'; 9000], key), Answer::Wrong);
+        assert_eq!(answer(&[b'x'; 9000], key, false), Answer::Wrong);
     }
 }

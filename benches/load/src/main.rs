@@ -31,6 +31,9 @@ struct Target {
     /// Bytes of each message, at least 24
     #[arg(long, default_value_t = 64)]
     size: usize,
+    /// Offer permessage-deflate, which the server has to accept
+    #[arg(long)]
+    deflate: bool,
     /// Stay on this processor
     #[arg(long)]
     cpu: Option<usize>,
@@ -139,7 +142,9 @@ impl Target {
             });
         let server: Option<SocketAddr> = host.to_socket_addrs()?.next();
         let server = server.ok_or_else(|| io::Error::other(format!("{host} has no address")))?;
-        Load::new(server, &path, self.size, self.pid.map(Process))
+        let mut load = Load::new(server, &path, self.size, self.pid.map(Process))?;
+        load.crowd.deflate = self.deflate;
+        Ok(load)
     }
 }
 

@@ -10,6 +10,8 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::mem;
 
+use flate2::{Decompress, FlushDecompress};
+
 use crate::message::Id;
 use crate::tally::{Tally, Timed};
 use crate::wire::{Header, Malformed, Opcode};
@@ -20,6 +22,8 @@ const RECORD: usize = 256 * 1024;
 /// The record of one room.
 #[derive(Debug, Default)]
 pub struct Room {
+    /// Whether its members have negotiated permessage-deflate.
+    deflate: bool,
     members: u64,
     senders: HashMap<u32, Sender>,
     /// Invariant: whole flawless frames only, whose text frames `frames` lists.
@@ -85,6 +89,15 @@ pub enum Control {
 }
 
 impl Room {
+    /// An empty room, whose members have negotiated permessage-deflate or not.
+    #[must_use]
+    pub fn new(deflate: bool) -> Self {
+        Self {
+            deflate,
+            ..Self::default()
+        }
+    }
+
     /// A new member, who hears everything from here on. Nobody should be talking yet: who joins a
     /// conversation cannot say what it should have heard.
     pub fn join(&mut self, member: u32) -> Ear {
@@ -159,7 +172,7 @@ impl Room {
                     return Ok(own + self.hear(ear, &begun, now, tally, controls)?);
                 }
             }
-            let Some(header) = Header::parse(&bytes[used..])? else {
+            let Some(header) = Header::parse(&bytes[used..], self.deflate)? else {
                 break;
             };
             let Some(frame) = bytes[used..].get(..header.frame()) else {
@@ -168,7 +181,14 @@ impl Room {
             let payload = &frame[header.head..];
             used += frame.len();
             match header.opcode {
-                Opcode::Text => own += self.judge(ear, frame, Id::read(payload), now, tally),
+                Opcode::Text => {
+                    let id = if header.compressed {
+                        inflate(payload).and_then(|payload| Id::read(&payload))
+                    } else {
+                        Id::read(payload)
+                    };
+                    own += self.judge(ear, frame, id, now, tally);
+                }
                 Opcode::Ping => controls.push(Control::Ping(payload.to_vec())),
                 Opcode::Pong => controls.push(Control::Pong(payload.to_vec())),
                 Opcode::Close => controls.push(Control::Close),
@@ -319,6 +339,14 @@ impl Tally {
             self.latency.add(now.saturating_sub(said_at));
         }
     }
+}
+
+/// A message as it was before it was compressed (RFC 7692, section 7.2.2), of at most a megabyte.
+fn inflate(payload: &[u8]) -> Option<Vec<u8>> {
+    let input = [payload, &[0x00, 0x00, 0xff, 0xff]].concat();
+    let mut message = Vec::with_capacity(1 << 20);
+    let status = Decompress::new(false).decompress_vec(&input, &mut message, FlushDecompress::Sync);
+    status.is_ok().then_some(message)
 }
 
 #[cfg(test)]

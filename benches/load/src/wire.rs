@@ -18,28 +18,32 @@ pub enum Opcode {
 pub struct Header {
     /// What the frame is.
     pub opcode: Opcode,
+    /// Whether it is to be inflated (RFC 7692, section 6).
+    pub compressed: bool,
     /// Bytes before the payload.
     pub head: usize,
     /// Bytes of payload.
     pub payload: usize,
 }
 
-/// A frame that no server may send to a client that negotiated nothing: the stream ends here.
+/// A frame that no server may send to a client that negotiated no more than this: the stream ends here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
 impl Header {
-    /// Reads the header at the start of `bytes`, or `None` while it is incomplete.
+    /// Reads the header at the start of `bytes`, or `None` while it is incomplete. RSV1 may be set
+    /// where `deflate` was negotiated.
     ///
     /// # Errors
     ///
     /// [`Malformed`] for a masked frame, a length that is not minimal, a reserved bit or opcode, a
     /// fragment (no chat server needs any) and a long control frame.
-    pub fn parse(bytes: &[u8]) -> Result<Option<Self>, Malformed> {
+    pub fn parse(bytes: &[u8], deflate: bool) -> Result<Option<Self>, Malformed> {
         let Some(&first) = bytes.first() else {
             return Ok(None);
         };
         let (opcode, longest) = match first {
+            0xc1 if deflate => (Opcode::Text, usize::MAX),
             0x81 => (Opcode::Text, usize::MAX),
             0x88 => (Opcode::Close, 125),
             0x89 => (Opcode::Ping, 125),
@@ -68,6 +72,7 @@ impl Header {
             len if len < least || len > longest => Err(Malformed),
             payload => Ok(Some(Self {
                 opcode,
+                compressed: first == 0xc1,
                 head,
                 payload,
             })),
@@ -113,6 +118,7 @@ mod tests {
         let text = |head, payload| {
             Ok(Some(Header {
                 opcode: Opcode::Text,
+                compressed: false,
                 head,
                 payload,
             }))
@@ -130,6 +136,7 @@ mod tests {
                 &[0x8a, 3],
                 Ok(Some(Header {
                     opcode: Opcode::Pong,
+                    compressed: false,
                     head: 2,
                     payload: 3,
                 })),
@@ -144,7 +151,9 @@ mod tests {
             (&[0x83, 0], Err(Malformed)),
             (&[0x8a, 126, 0, 126], Err(Malformed)),
         ] {
-            assert_eq!(Header::parse(bytes), want, "{bytes:02x?}");
+            assert_eq!(Header::parse(bytes, false), want, "{bytes:02x?}");
         }
+        let compressed = Header::parse(&[0xc1, 0], true);
+        assert!(compressed.is_ok_and(|header| header.is_some_and(|header| header.compressed)));
     }
 }
