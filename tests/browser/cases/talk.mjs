@@ -59,6 +59,20 @@ export const cases = {
     await sees(ann, '1.5 kB of data');
   },
 
+  async 'long messages are compressed on their way to the browser and from it'(stage) {
+    const { http, ws } = await stage.server('--compression', 'on');
+    const ann = await stage.enter(`${http}/tea`, { name: 'ann' });
+    const blank = await stage.blank();
+    const long = `${'at the old place by the river, '.repeat(30)}at eight`;
+    const extensions = await blank.evaluate(async (url) => (window.bare = await talk(url)).extensions, `${ws}/tea`);
+    equal(extensions, 'permessage-deflate; server_no_context_takeover; client_no_context_takeover');
+    await blank.evaluate((long) => bare.send(long), long);
+    await sees(ann, long);
+    await say(ann, `${long}?`);
+    await blank.waitForFunction(() => bare.heard.length === 2);
+    equal(await blank.evaluate(() => bare.heard), [long, `ann: ${long}?`]);
+  },
+
   async 'Enter sends, Shift+Enter begins a line, and the keyboard alone does everything'(stage) {
     const { http } = await stage.server();
     const ann = await stage.enter(`${http}/tea`, { name: 'ann' });
