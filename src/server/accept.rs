@@ -11,9 +11,6 @@ use crate::chat::Key;
 use crate::feed::Outbox;
 use crate::http::{Head, Refusal};
 
-/// Newcomers accepted in one turn: those who are in wait no longer than that.
-const BUDGET: usize = 64;
-
 /// Connections above a limit, of all or of one address, that are still accepted, to be told so.
 const SURPLUS: usize = 16;
 
@@ -52,7 +49,7 @@ impl<N: Network> Server<N> {
         if self.pace.due().is_none_or(|due| due > self.now) || self.shutdown.is_some() {
             return;
         }
-        for _ in 0..BUDGET {
+        for _ in 0..self.limits.budget.accepts {
             if self.connections.len() >= self.limits.max_connections.saturating_add(SURPLUS) {
                 self.pace.closed = true;
                 return;

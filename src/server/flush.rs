@@ -13,15 +13,6 @@ use super::talk::lane_of;
 use super::{Moment, Network, Server, Transport};
 use crate::chat::{Ends, Key, Room, RoomKey};
 
-/// Private writes in one turn.
-const WRITES: usize = 256;
-
-/// Visits of the carousel in one turn.
-const VISITS: usize = 256;
-
-/// Bytes offered in one write: what is more waits for the next turn.
-const OFFER: usize = 256 * 1024;
-
 /// So many messages are worth a lap of their own, and so many bytes: a room does not gather more.
 const ENOUGH_MESSAGES: u32 = 16;
 const ENOUGH_BYTES: usize = 64 * 1024;
@@ -54,7 +45,7 @@ enum Leaves {
 
 impl<N: Network> Server<N> {
     pub(super) fn flush(&mut self) {
-        for _ in 0..self.to_write.len().min(WRITES) {
+        for _ in 0..self.to_write.len().min(self.limits.budget.writes) {
             let Some(ticket) = self.to_write.pop_front() else {
                 break;
             };
@@ -64,7 +55,7 @@ impl<N: Network> Server<N> {
             }
         }
         self.go_on_gathered();
-        let mut visits = VISITS;
+        let mut visits = self.limits.budget.visits;
         while let Some(mut round) = self.busy.pop_front() {
             match self.go_round(&mut round, &mut visits) {
                 Leaves::Finished => {}
@@ -155,7 +146,7 @@ impl<N: Network> Server<N> {
         let archive = place.and_then(|place| self.rooms.get(place.room)?.archive());
         let mut unfinished = false;
         if !connection.flags.has(Flags::BLOCKED) {
-            let Ok(owed) = connection.outbox.owed(lane, archive, OFFER) else {
+            let Ok(owed) = connection.outbox.owed(lane, archive, self.limits.budget.offer) else {
                 return self.end(key, Gone::FellBehind);
             };
             if !owed.is_empty() {

@@ -73,6 +73,39 @@ pub struct Limits {
     pub histories_bytes: usize,
     /// For how long messages, empty rooms and sessions are remembered (`--history-ttl`).
     pub history_ttl: Duration,
+    /// What one turn takes on.
+    pub budget: Budget,
+}
+
+/// What one turn of the loop takes on before it looks around again, and so how long anybody waits for
+/// the others. Nothing of it may be zero.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Newcomers accepted.
+    pub accepts: usize,
+    /// Connections read.
+    pub reads: usize,
+    /// The fewest bytes that one read may take, and all that it takes while rates are on.
+    pub read: usize,
+    /// Connections written to for something that is theirs alone.
+    pub writes: usize,
+    /// Members visited by the carousel.
+    pub visits: usize,
+    /// Bytes offered in one write.
+    pub offer: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget {
+            accepts: 64,
+            reads: 256,
+            read: 4 * 1024,
+            writes: 256,
+            visits: 256,
+            offer: 256 * 1024,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -109,6 +142,7 @@ impl Default for Limits {
             history_bytes: 1024 * 1024,
             histories_bytes: 64 * 1024 * 1024,
             history_ttl: Duration::from_secs(60 * 60),
+            budget: Budget::default(),
         }
     }
 }
@@ -131,11 +165,8 @@ const SMALLEST_FRAME: usize = 6;
 /// The most bytes that a message takes in any encoding beside six times its own.
 const ENVELOPE: usize = 512;
 
-/// The fewest bytes that a read may take, and all that it takes while rates are on.
-pub(super) const SMALL_READ: usize = 4 * 1024;
-
 /// The most bytes that a read takes.
-pub(super) const LARGE_READ: usize = 64 * 1024;
+const LARGE_READ: usize = 64 * 1024;
 
 /// The most messages or pings that can be allowed at once: what is beyond is kept in 16 bits.
 const MOST_AT_ONCE: u32 = 5_000;
@@ -145,9 +176,9 @@ impl Limits {
     /// largest frame, and few while rates are on, so that nobody runs deep into debt by one read.
     pub fn read_bytes(&self) -> usize {
         if self.has_rates() {
-            SMALL_READ
+            self.budget.read
         } else {
-            self.largest_read().clamp(SMALL_READ, LARGE_READ)
+            self.largest_read().min(LARGE_READ)
         }
     }
 
@@ -214,10 +245,10 @@ impl Limits {
                 return unfit(format!("{option} must be longer than 0"));
             }
         }
-        if self.largest_read() < SMALL_READ {
+        if self.largest_read() < self.budget.read {
             let needed = 2
                 * (self.largest_frame()
-                    + SMALL_READ.div_ceil(SMALLEST_FRAME) * ENVELOPE
+                    + self.budget.read.div_ceil(SMALLEST_FRAME) * ENVELOPE
                     + ENVELOPE);
             return unfit(format!(
                 "--lane-bytes {} is too small for --max-message {}: it must be at least {needed}",
@@ -282,9 +313,9 @@ impl Limits {
     /// The longest time for which a client is not read because of what one read brought: compressed, it
     /// may say as much again and one message more before the others get their turn.
     fn largest_debt(&self) -> Option<Duration> {
-        let frames = SMALL_READ.div_ceil(SMALLEST_FRAME) as u64;
+        let frames = self.budget.read.div_ceil(SMALLEST_FRAME) as u64;
         let messages = frames.checked_div(u64::from(self.message_rate));
-        let bytes = (2 * SMALL_READ + self.max_message) as u64;
+        let bytes = (2 * self.budget.read + self.max_message) as u64;
         let bytes = bytes.checked_div(u64::from(self.byte_rate));
         messages.max(bytes).map(Duration::from_secs)
     }
@@ -303,7 +334,7 @@ mod tests {
             ..Limits::default()
         };
         assert_eq!(without_rates.check(), Ok(()));
-        assert!(without_rates.read_bytes() > SMALL_READ);
+        assert!(without_rates.read_bytes() > Budget::default().read);
     }
 
     #[test]

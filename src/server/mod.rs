@@ -30,7 +30,7 @@ use siphasher::sip::SipHasher13;
 use slab::Slab;
 
 pub use clock::Moment;
-pub use limits::{Limits, Unfit};
+pub use limits::{Budget, Limits, Unfit};
 pub use net::{Kernel, listen};
 pub use report::Counts;
 pub use transport::{Network, Readiness, Ready, Received, Sent, Signal, Transport};

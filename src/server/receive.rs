@@ -10,13 +10,10 @@ use crate::chat::{Key, RoomKey};
 use crate::http::{self, Answer};
 use crate::ws::{CloseCode, Decoder, Event, Frame, Message, Rules, Violation};
 
-/// Connections read in one turn: the others wait no longer than that.
-const READS: usize = 256;
-
 impl<N: Network> Server<N> {
     pub(super) fn receive(&mut self) {
         self.wake_rested();
-        for _ in 0..self.to_read.len().min(READS) {
+        for _ in 0..self.to_read.len().min(self.limits.budget.reads) {
             let Some(ticket) = self.to_read.pop_front() else {
                 return;
             };
