@@ -199,7 +199,7 @@ impl<N: Network> Server<N> {
             if let Some(connection) = self.connections.get_mut(key.0 as usize) {
                 connection.moved(place.seat);
             }
-            self.offer(key);
+            self.offer_all(key);
         } else if busy && self.rooms.get(place.room).is_some_and(Room::is_empty) {
             // Its key may soon be that of another room.
             self.parked.remove(&place.room);

@@ -51,7 +51,9 @@ impl<N: Network> Server<N> {
             };
             if let Some(connection) = self.holder(ticket) {
                 connection.flags.clear(Flags::TO_WRITE);
-                self.offer(ticket.key);
+                if self.offer(ticket.key) {
+                    self.will_write(ticket.key);
+                }
             }
         }
         self.go_on_gathered();
@@ -82,11 +84,10 @@ impl<N: Network> Server<N> {
 
     fn go_round(&mut self, round: &mut Round, visits: &mut usize) -> Leaves {
         while *visits > 0 {
-            *visits -= 1;
             let Some((key, ends)) = self.rooms.get_mut(round.room).and_then(Room::advance) else {
                 return Leaves::Finished;
             };
-            self.offer(key);
+            *visits = visits.saturating_sub(self.offer_all(key));
             if ends == Ends::Nothing {
                 continue;
             }
@@ -133,26 +134,44 @@ impl<N: Network> Server<N> {
         sent.bytes
     }
 
-    /// Offers a connection all that it is owed, in one write.
-    pub(super) fn offer(&mut self, key: Key) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
-        };
-        if connection.flags.has(Flags::ENDED) {
-            return;
+    /// Offers a connection all that it is owed, however much that is. Returns how many writes it took.
+    pub(super) fn offer_all(&mut self, key: Key) -> usize {
+        let mut writes = 1;
+        while self.offer(key) {
+            writes += 1;
         }
+        writes
+    }
+
+    /// Offers a connection what it is owed, in one write. Returns whether it took all of that and is
+    /// owed more.
+    fn offer(&mut self, key: Key) -> bool {
+        let Some(connection) = self
+            .connections
+            .get_mut(key.0 as usize)
+            .filter(|connection| !connection.flags.has(Flags::ENDED))
+        else {
+            return false;
+        };
         let place = connection.place();
         let lane = lane_of(place, &self.rooms, &self.lobby);
         let archive = place.and_then(|place| self.rooms.get(place.room)?.archive());
-        let mut unfinished = false;
+        let mut takes_all = false;
         if !connection.flags.has(Flags::BLOCKED) {
-            let Ok(owed) = connection.outbox.owed(lane, archive, self.limits.budget.offer) else {
-                return self.end(key, Gone::FellBehind);
+            let Ok(owed) = connection
+                .outbox
+                .owed(lane, archive, self.limits.budget.offer)
+            else {
+                self.end(key, Gone::FellBehind);
+                return false;
             };
             if !owed.is_empty() {
                 let sent = match connection.socket.send(owed.slices()) {
                     Ok(sent) => sent,
-                    Err(error) => return self.end(key, Gone::Broken(error.kind())),
+                    Err(error) => {
+                        self.end(key, Gone::Broken(error.kind()));
+                        return false;
+                    }
                 };
                 connection.outbox.wrote(sent.bytes);
                 if sent.bytes > 0 {
@@ -162,12 +181,14 @@ impl<N: Network> Server<N> {
                     connection.flags.set(Flags::BLOCKED);
                     self.blocked += 1;
                 }
-                unfinished = !sent.full && connection.outbox.owes_anything(lane);
+                takes_all = !sent.full;
             }
         } else if connection.outbox.cursor() < lane.start() && connection.outbox.owes(lane) {
-            return self.end(key, Gone::FellBehind);
+            self.end(key, Gone::FellBehind);
+            return false;
         }
         let lags = connection.outbox.owes(lane);
+        let more = takes_all && connection.outbox.owes_anything(lane);
         let through = connection.outbox.is_through();
         // Whoever is to hear no more of the lane holds up nothing of it.
         let cursor = match lags {
@@ -192,14 +213,13 @@ impl<N: Network> Server<N> {
                 (false, false) | (true, true) => {}
             }
         }
-        if unfinished {
-            self.will_write(key);
-        } else if holds {
+        if holds {
             self.weigh(key);
         }
         if through {
             self.wrote_its_last(key);
         }
+        more
     }
 
     /// A closing connection has been written everything: FIN, and then the peer's.
