@@ -39,14 +39,19 @@ impl Pace {
     }
 
     /// When to look next.
-    pub(super) fn due(&self) -> Option<Moment> {
+    fn due(&self) -> Option<Moment> {
         (self.waiting && !self.closed).then_some(self.not_before)
     }
 }
 
 impl<N: Network> Server<N> {
+    /// When to look who is at the door, if anybody may be.
+    pub(super) fn newcomers_due(&self) -> Option<Moment> {
+        self.pace.due().filter(|_| self.shutdown.is_none())
+    }
+
     pub(super) fn accept(&mut self) {
-        if self.pace.due().is_none_or(|due| due > self.now) || self.shutdown.is_some() {
+        if self.newcomers_due().is_none_or(|due| due > self.now) {
             return;
         }
         for _ in 0..self.limits.budget.accepts {

@@ -202,7 +202,7 @@ impl<N: Network> Server<N> {
         }
         let now = self.network.now();
         [
-            self.pace.due(),
+            self.newcomers_due(),
             self.resting
                 .peek()
                 .map(|Reverse((tick, _))| Moment::of(*tick)),
