@@ -199,7 +199,11 @@ impl<N: Network> Server<N> {
         for entry in from..(from + slice).min(all) {
             self.look_at(Key(entry as u32));
         }
-        self.watchman.next = if from + slice >= all { 0 } else { from + slice };
+        self.watchman.next += slice;
+        if self.watchman.next >= all {
+            self.watchman.next = 0;
+            self.watchman.walks = self.watchman.walks.wrapping_add(1);
+        }
         let share = self.watchman.round.as_micros() as u64 * slice as u64 / all.max(1) as u64;
         self.watchman.due = self.now + Duration::from_micros(share.max(1_000));
     }
