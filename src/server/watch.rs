@@ -75,9 +75,7 @@ impl Watchman {
             patience: u8::try_from(walks / stride + 1).unwrap_or(u8::MAX),
             message: or_ever(limits.message_timeout),
             interval,
-            dead: or_ever(limits.ping_timeout)
-                .saturating_add(interval)
-                .saturating_add(ticks(round)),
+            dead: or_ever(limits.ping_timeout).saturating_add(interval),
         }
     }
 
@@ -245,7 +243,8 @@ impl<N: Network> Server<N> {
             let reason = "the message took too long";
             self.say_last(key, CloseCode::POLICY, reason, Awaits::Outbox);
         } else if flags.has(Flags::PINGED) {
-            if silence > dead {
+            // What it may have said is heard first.
+            if silence > dead && !flags.has(Flags::TO_READ) {
                 self.end(key, Gone::Silent);
             }
         } else if silence >= interval {
@@ -254,6 +253,12 @@ impl<N: Network> Server<N> {
             connection
                 .outbox
                 .tell(lane, Piece::Bytes(Cow::Borrowed(PING)));
+            // The time to answer begins now, however late the watchman comes.
+            let late = silence - interval;
+            connection.heard = connection.heard.after(late);
+            if let Stage::Open(open) = &mut connection.stage {
+                open.debt = open.debt.after(late, &self.limits);
+            }
             self.will_write(key);
         }
     }
