@@ -304,6 +304,11 @@ impl Room {
         self.fresh = 0;
     }
 
+    /// Members whose sockets did not take all that they were offered.
+    pub fn lagging(&self) -> u32 {
+        self.lagging
+    }
+
     /// A member's socket did not take all that it was offered.
     pub fn lags(&mut self) {
         self.lagging += 1;

@@ -39,6 +39,10 @@ impl Deadlines {
         self.queue.front().copied()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Tick, Ticket)> {
+        self.queue.iter().copied()
+    }
+
     pub(super) fn pop_front(&mut self) {
         self.queue.pop_front();
         if self.queue.is_empty() {

@@ -73,7 +73,7 @@ impl Holdings {
 }
 
 impl<S> Connection<S> {
-    fn held(&self) -> Held {
+    pub(super) fn held(&self) -> Held {
         let (heads, halves) = match &self.stage {
             Stage::Handshaking(head) => (head.holds(), 0),
             Stage::Open(open) => (0, open.half.as_ref().map_or(0, |half| half.holds())),

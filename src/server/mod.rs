@@ -4,6 +4,7 @@
 //! parts are told by the verbs of the turn, one file each.
 
 mod accept;
+mod census;
 mod clock;
 mod connection;
 mod deadlines;
@@ -29,6 +30,8 @@ use std::time::Duration;
 use siphasher::sip::SipHasher13;
 use slab::Slab;
 
+#[doc(hidden)]
+pub use census::{Census, Phase, Resident};
 pub use clock::Moment;
 pub use limits::{Budget, Limits, Unfit};
 pub use net::{Kernel, listen};

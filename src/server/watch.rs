@@ -79,6 +79,16 @@ impl Watchman {
         }
     }
 
+    /// Time for one walk past everybody.
+    pub(super) fn round(&self) -> Duration {
+        self.round
+    }
+
+    /// Counted walks that somebody may be stuck for.
+    pub(super) fn patience(&self) -> u8 {
+        self.patience
+    }
+
     /// When he goes on, if there is anybody to watch.
     pub(super) fn due(&self, anybody: bool) -> Option<Moment> {
         anybody.then_some(self.due)
@@ -250,6 +260,12 @@ impl<N: Network> Server<N> {
         } else if silence >= interval {
             let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
             connection.flags.set(Flags::PINGED);
+            // The time to answer begins now, however late the watchman comes.
+            let late = silence - interval;
+            connection.heard = connection.heard.after(late);
+            if let Stage::Open(open) = &mut connection.stage {
+                open.debt = open.debt.after(late, &self.limits);
+            }
             connection
                 .outbox
                 .tell(lane, Piece::Bytes(Cow::Borrowed(PING)));

@@ -1,0 +1,371 @@
+//! A census: every part of the server counted one by one, and held against the running counters and the
+//! lists. The server itself never takes one; the simulation does, after every turn.
+
+use std::cmp::Reverse;
+
+use super::clock::ticks;
+use super::connection::{Awaits, Connection, Flags, Stage, Ticket};
+use super::deadlines::Deadlines;
+use super::holdings::Held;
+use super::talk::lane_of;
+use super::{Network, Server};
+use crate::chat::{Encoding, Key, Room};
+
+/// What a census has found.
+#[derive(Clone, Debug, Default)]
+pub struct Census {
+    /// Everybody, in the order of their keys.
+    pub residents: Vec<Resident>,
+    /// Rooms.
+    pub rooms: usize,
+    /// Bytes that all lanes reserve.
+    pub lane_bytes: usize,
+    /// Bytes of unfinished heads, of unfinished messages, and owed to single clients.
+    pub held: [usize; 3],
+    /// Bytes of all archives.
+    pub archive_bytes: usize,
+    /// Whether no list holds unfinished work: the next turn waits until something is ready or due.
+    pub idle: bool,
+}
+
+/// One connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Resident {
+    /// Where it is kept.
+    pub key: Key,
+    /// How far it has come.
+    pub phase: Phase,
+    /// It is deliberately not read: because of its debt, or because its room is full.
+    pub unread: bool,
+    /// Its socket is taken to be full.
+    pub blocked: bool,
+    /// Its room has something that it has perhaps not been offered yet.
+    pub room_busy: bool,
+    /// Bytes of heap that are owed to it alone.
+    pub owed: usize,
+}
+
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Its request head is not whole.
+    Handshaking,
+    /// It is a member of a room.
+    Open,
+    /// It has been told its last.
+    Closing,
+}
+
+macro_rules! ensure {
+    ($fact:expr, $($otherwise:tt)+) => {
+        if !$fact {
+            return Err(format!($($otherwise)+));
+        }
+    };
+}
+
+/// How often a connection stands in each of the lists that outlive a turn.
+#[derive(Clone, Copy, Default)]
+struct Listed {
+    to_read: u8,
+    to_write: u8,
+    resting: u8,
+    parked: u8,
+    handshaking: u8,
+    closing: u8,
+    draining: u8,
+}
+
+impl<N: Network> Server<N> {
+    /// Counts everybody and everything, between two turns.
+    ///
+    /// # Errors
+    /// One sentence about what does not fit together, is beyond its limit or is overdue.
+    #[doc(hidden)]
+    pub fn census(&self) -> Result<Census, String> {
+        let mut census = Census {
+            rooms: self.rooms.len(),
+            archive_bytes: self.rooms.archived(),
+            idle: self.to_read.is_empty() && self.to_write.is_empty() && self.busy.is_empty(),
+            ..Census::default()
+        };
+        let listed = self.listed();
+        let (mut blocked, mut counted, mut seated) = (0, 0, 0);
+        for (entry, connection) in &self.connections {
+            let key = Key(entry as u32);
+            let flags = connection.flags;
+            ensure!(
+                !flags.has(Flags::ENDED),
+                "{key:?} has ended and is still there"
+            );
+            self.check_lists(connection, listed[entry])
+                .map_err(|wrong| format!("{key:?} {wrong}"))?;
+            self.check_patience(connection)
+                .map_err(|wrong| format!("{key:?} {wrong}"))?;
+            blocked += usize::from(flags.has(Flags::BLOCKED));
+            counted += u32::from(flags.has(Flags::COUNTED));
+            let held = connection.held();
+            ensure!(
+                flags.has(Flags::HOLDS) == (held != Held::default()),
+                "{key:?} holds {held:?}, and nobody knows"
+            );
+            for (sum, held) in census
+                .held
+                .iter_mut()
+                .zip([held.heads, held.halves, held.owed])
+            {
+                *sum += held;
+            }
+            let room = connection
+                .place()
+                .and_then(|place| self.rooms.get(place.room));
+            if let Some(place) = connection.place() {
+                let seat = room.and_then(|room| room.members().get(place.seat as usize));
+                ensure!(seat == Some(&key), "{key:?} sits where {seat:?} sits");
+                seated += 1;
+            }
+            let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
+            let room_busy = room.is_some_and(Room::is_busy);
+            let owed = connection.outbox.holds();
+            let is_owed = connection.outbox.owes_anything(lane);
+            ensure!(
+                !(census.idle && is_owed && !room_busy && !flags.has(Flags::BLOCKED)),
+                "{key:?} is owed something and nobody will offer it"
+            );
+            ensure!(
+                !flags.has(Flags::BLOCKED) || is_owed,
+                "{key:?} is taken to be full and is owed nothing"
+            );
+            census.residents.push(Resident {
+                key,
+                phase: match &connection.stage {
+                    Stage::Handshaking(_) => Phase::Handshaking,
+                    Stage::Open(_) => Phase::Open,
+                    Stage::Closing(_) => Phase::Closing,
+                },
+                unread: flags.is_unread(),
+                blocked: flags.has(Flags::BLOCKED),
+                room_busy,
+                owed,
+            });
+        }
+        ensure!(
+            self.ended.is_empty(),
+            "somebody has ended and was not reaped"
+        );
+        ensure!(
+            blocked == self.blocked,
+            "{blocked} are full, not {}",
+            self.blocked
+        );
+        ensure!(
+            counted == self.addresses.values().sum::<u32>(),
+            "{counted} are counted by address, not {:?}",
+            self.addresses
+        );
+        let all = self.holdings.all();
+        ensure!(
+            census.held == [all.heads, all.halves, all.owed],
+            "{:?} bytes are held, not {all:?}",
+            census.held
+        );
+        census.lane_bytes = self.check_rooms(seated)?;
+        ensure!(
+            census.lane_bytes == self.rooms.lanes(),
+            "lanes are {} bytes, not {}",
+            census.lane_bytes,
+            self.rooms.lanes()
+        );
+        self.check_limits(&census)?;
+        Ok(census)
+    }
+
+    /// Who stands in which list. Those who are gone count for nobody, least of all for who came after.
+    fn listed(&self) -> Vec<Listed> {
+        let mut listed = vec![Listed::default(); self.connections.capacity()];
+        let mut note = |tickets: &mut dyn Iterator<Item = Ticket>,
+                        list: fn(&mut Listed) -> &mut u8| {
+            for ticket in tickets {
+                if self
+                    .connections
+                    .get(ticket.key.0 as usize)
+                    .is_some_and(|c| c.id == ticket.id)
+                {
+                    *list(&mut listed[ticket.key.0 as usize]) += 1;
+                }
+            }
+        };
+        let of = |deadlines: &'_ Deadlines| {
+            deadlines
+                .iter()
+                .map(|(_, ticket)| ticket)
+                .collect::<Vec<_>>()
+        };
+        note(&mut self.to_read.iter().copied(), |l| &mut l.to_read);
+        note(&mut self.to_write.iter().copied(), |l| &mut l.to_write);
+        note(&mut self.resting.iter().map(|Reverse((_, t))| *t), |l| {
+            &mut l.resting
+        });
+        note(&mut self.parked.values().flatten().copied(), |l| {
+            &mut l.parked
+        });
+        note(&mut of(&self.handshaking).into_iter(), |l| {
+            &mut l.handshaking
+        });
+        note(&mut of(&self.closing).into_iter(), |l| &mut l.closing);
+        note(&mut of(&self.draining).into_iter(), |l| &mut l.draining);
+        listed
+    }
+
+    fn check_lists(
+        &self,
+        connection: &Connection<N::Socket>,
+        listed: Listed,
+    ) -> Result<(), String> {
+        let flags = connection.flags;
+        for (flag, times, list) in [
+            (Flags::TO_READ, listed.to_read, "to be read"),
+            (Flags::TO_WRITE, listed.to_write, "to be written to"),
+        ] {
+            ensure!(
+                u8::from(flags.has(flag)) == times,
+                "stands {times} times among those {list}"
+            );
+        }
+        ensure!(
+            !flags.has(Flags::RESTS) || listed.resting > 0,
+            "rests for ever"
+        );
+        ensure!(
+            !flags.has(Flags::PARKED) || listed.parked > 0,
+            "is parked for ever"
+        );
+        let (awaited, list) = match &connection.stage {
+            Stage::Handshaking(_) => (listed.handshaking, "handshakes"),
+            Stage::Open(_) => return Ok(()),
+            Stage::Closing(farewell) => match farewell.awaits {
+                Awaits::Close(_) | Awaits::Outbox => (listed.closing, "closings"),
+                Awaits::Fin => (listed.draining, "drainings"),
+            },
+        };
+        ensure!(awaited == 1, "stands {awaited} times among the {list}");
+        Ok(())
+    }
+
+    /// Whether an open connection has been left alone for longer than the watchman may take.
+    fn check_patience(&self, connection: &Connection<N::Socket>) -> Result<(), String> {
+        let (now, flags, limits) = (self.tick(), connection.flags, &self.limits);
+        let Stage::Open(open) = &connection.stage else {
+            return Ok(());
+        };
+        let round = ticks(self.watchman.round()) + 2;
+        let (stuck, patience) = (connection.stuck, self.watchman.patience());
+        ensure!(stuck <= patience, "has taken nothing for {stuck} walks");
+        if flags.is_unread() || flags.has(Flags::TO_READ) {
+            return Ok(());
+        }
+        let half = open.half.as_ref().map_or(0, |half| now.since(half.since));
+        ensure!(
+            limits.message_timeout.is_zero() || half <= ticks(limits.message_timeout) + round,
+            "has taken {half} ticks for a message"
+        );
+        let silence = now.since(connection.heard);
+        let dead = ticks(limits.ping_interval + limits.ping_timeout) + 3 * round;
+        ensure!(
+            limits.ping_interval.is_zero() || limits.ping_timeout.is_zero() || silence <= dead,
+            "has been silent for {silence} ticks"
+        );
+        Ok(())
+    }
+
+    /// Returns how many bytes the lanes reserve.
+    fn check_rooms(&self, seated: usize) -> Result<usize, String> {
+        let (mut members, mut reserved) = (0, 0);
+        for (key, room) in self.rooms.iter() {
+            let holders = || {
+                room.members()
+                    .iter()
+                    .filter_map(|key| self.connections.get(key.0 as usize))
+            };
+            members += room.members().len();
+            reserved += room.reserved();
+            let lagging = holders().filter(|c| c.flags.has(Flags::LAGS)).count();
+            ensure!(
+                lagging == room.lagging() as usize,
+                "{lagging} lag in {key:?}, not {}",
+                room.lagging()
+            );
+            let rounds = self
+                .busy
+                .iter()
+                .chain(self.gathering.iter().map(|Reverse((_, r))| r));
+            let rounds = rounds.filter(|round| round.room == key).count();
+            ensure!(
+                rounds == usize::from(room.is_busy()),
+                "{key:?} is {rounds} times on the carousel"
+            );
+            for encoding in Encoding::all() {
+                let follow =
+                    |c: &&Connection<N::Socket>| c.place().is_some_and(|p| p.encoding == encoding);
+                let Some(lane) = room.lane(encoding) else {
+                    ensure!(!holders().any(|c| follow(&c)), "{key:?} lacks a lane");
+                    continue;
+                };
+                ensure!(
+                    holders().any(|c| follow(&c)),
+                    "{key:?} has a lane that nobody follows"
+                );
+                ensure!(
+                    lane.reserved() <= lane.limit(),
+                    "{key:?} has a lane beyond its limit"
+                );
+                ensure!(
+                    room.is_busy() || lagging > 0 || lane.reserved() == 0,
+                    "{key:?} holds on to what everybody has taken"
+                );
+            }
+        }
+        ensure!(
+            members == seated,
+            "{members} seats are taken by {seated} connections"
+        );
+        for (room, tickets) in &self.parked {
+            ensure!(
+                self.rooms.get(*room).is_some_and(Room::is_busy),
+                "{tickets:?} are parked for {room:?}, which will never come round"
+            );
+        }
+        Ok(reserved)
+    }
+
+    fn check_limits(&self, census: &Census) -> Result<(), String> {
+        let limits = &self.limits;
+        let now = self.tick();
+        let ([heads, halves, _], archives) = (census.held, census.archive_bytes);
+        for (found, limit, what) in [
+            (census.rooms, limits.max_rooms, "rooms"),
+            (heads, limits.max_heads, "bytes of heads"),
+            (halves, limits.max_half_messages, "bytes of half messages"),
+            (archives, limits.histories_bytes, "bytes of archives"),
+            (self.handshaking.len(), limits.max_handshaking, "handshakes"),
+        ] {
+            ensure!(
+                found <= limit,
+                "{found} {what}, but at most {limit} are allowed"
+            );
+        }
+        for (deadlines, what) in [
+            (&self.handshaking, "handshake"),
+            (&self.closing, "closing"),
+            (&self.draining, "draining"),
+        ] {
+            if let Some((due, ticket)) = deadlines.front() {
+                ensure!(
+                    due > now,
+                    "a {what} is overdue since {due:?}, now {now:?}: {ticket:?}"
+                );
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! The simulation, as much of it as a few seconds hold; `tests/simulation/run` runs as much as one likes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use hushd_simulation::{Random, run, run_seed};
+
+/// Runs these seeds.
+fn seeds(seeds: std::ops::Range<u64>) {
+    for seed in seeds {
+        if let Err(wrong) = run_seed(seed, false) {
+            panic!(
+                "seed {seed} fails {wrong}\n\
+                 cargo run --release -p hushd-simulation -- --seed {seed} --trace"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_that_two_hundred_seeds_do_harms_the_server() {
+    seeds(0..100);
+}
+
+#[test]
+fn nothing_that_two_hundred_other_seeds_do_harms_the_server() {
+    seeds(100..200);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in 0..10 {
+        let [once, again] = [(); 2].map(|()| run_seed(seed, false).unwrap());
+        assert_eq!(once, again, "seed {seed}");
+        assert_ne!(once.trace, run_seed(seed + 1, false).unwrap().trace);
+    }
+}
+
+#[test]
+fn bytes_decide_as_well_as_a_seed() {
+    for bytes in [
+        &b""[..],
+        b"\x00",
+        b"\xff\xff\xff\xff",
+        b"the quick brown fox",
+    ] {
+        run(Random::of_bytes(bytes), false).unwrap();
+    }
+}

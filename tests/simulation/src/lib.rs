@@ -1,0 +1,36 @@
+//! The whole server above the kernel, run against simulated sockets, a simulated clock and clients that
+//! chat, flood, cheat, stall and vanish, all of it decided by one seed.
+//!
+//! After every turn the run looks at all that must be so: what each client was written is exactly what
+//! its room has heard, in order, each message once; nobody is owed anything that nobody will offer; no
+//! readiness is forgotten when the server goes to sleep; nothing exceeds its limit and no deadline is
+//! overdue; whoever is sent away has given reason; the server's counters and lists are what a census
+//! finds; and its entries are the open sockets. The same seed gives the same trace, byte for byte.
+
+mod client;
+mod model;
+mod random;
+mod run;
+mod scenario;
+mod trace;
+mod wire;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use random::Random;
+pub use run::{Outcome, run};
+
+/// Runs one seed. Panics of the server are failures like others.
+///
+/// # Errors
+/// What went wrong.
+pub fn run_seed(seed: u64, print: bool) -> Result<Outcome, String> {
+    catch_unwind(AssertUnwindSafe(|| run(Random::of_seed(seed), print))).unwrap_or_else(|panic| {
+        let said = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied());
+        Err(format!("the server panics: {}", said.unwrap_or("?")))
+    })
+}

@@ -1,0 +1,550 @@
+//! One run: clients come, talk and go, the server turns, and after every turn all that must be so is
+//! looked at.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use hushd::http::{Origins, Page, Site};
+use hushd::server::{Census, Counts, Phase, Server, Signal};
+
+use crate::client::{Client, Mark, Opening, Reading};
+use crate::model::Log;
+use crate::random::Random;
+use crate::scenario::Scenario;
+use crate::trace::Trace;
+use crate::wire::Heard;
+use crate::world::{self, Simulated, State, World};
+
+/// Connections above the limit that the server takes, to tell them so.
+const SURPLUS: usize = 16;
+
+/// The server's clock ticks: it may be as much early as two ticks.
+const TICKS: Duration = Duration::from_millis(200);
+
+/// Turns in which nothing happens and the server still does not want to wait.
+const IDLE_TURNS: usize = 64;
+
+/// Turns in which everybody must have gone.
+const LAST_TURNS: usize = 20_000;
+
+/// How a run went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// The number that stands for its trace.
+    pub trace: u64,
+    /// Events in it.
+    pub events: u64,
+    /// Turns of the server.
+    pub turns: usize,
+    /// What the server has counted.
+    pub counts: Counts,
+}
+
+/// Runs what a source of choices decides.
+///
+/// # Errors
+/// What the server did that it must not do.
+pub fn run(mut random: Random, print: bool) -> Result<Outcome, String> {
+    let scenario = Scenario::new(&mut random);
+    if print {
+        println!("{scenario:#?}");
+    }
+    let mut run = Run::new(scenario, random, print)?;
+    let outcome = run.to_the_end();
+    let turns = run.turns;
+    outcome.map_err(|wrong| format!("in turn {turns}: {wrong}"))
+}
+
+struct Run {
+    world: Rc<RefCell<World>>,
+    server: Server<Simulated>,
+    scenario: Scenario,
+    clients: Vec<Client>,
+    logs: Vec<Log>,
+    census: Census,
+    counts: Counts,
+    turns: usize,
+    idle_turns: usize,
+    /// The server was asked to end, and whether it has been told yet.
+    asked_to_end: bool,
+    ending: bool,
+}
+
+impl Run {
+    fn new(scenario: Scenario, mut random: Random, print: bool) -> Result<Run, String> {
+        let site = Site {
+            origins: Origins::new(Vec::new(), true),
+            subprotocols: &["chat"],
+            deflate: true,
+            page: Page::embedded(),
+        };
+        let seed = u128::from(random.bits()) << 64 | u128::from(random.bits());
+        let trace = Trace::new(print);
+        let world = World::new(random, trace, scenario.weather, scenario.descriptors);
+        let world = Rc::new(RefCell::new(world));
+        let network = Simulated(Rc::clone(&world));
+        let server = Server::new(network, site, scenario.limits.clone(), seed)
+            .map_err(|unfit| unfit.to_string())?;
+        Ok(Run {
+            world,
+            server,
+            logs: scenario.paths.iter().map(|_| Log::default()).collect(),
+            scenario,
+            clients: Vec::new(),
+            census: Census::default(),
+            counts: Counts::default(),
+            turns: 0,
+            idle_turns: 0,
+            asked_to_end: false,
+            ending: false,
+        })
+    }
+
+    fn to_the_end(&mut self) -> Result<Outcome, String> {
+        for _ in 0..self.scenario.turns {
+            self.come();
+            self.step();
+            self.turn()?;
+        }
+        if self.scenario.ends {
+            self.end()?;
+        } else {
+            self.leave()?;
+        }
+        let world = self.world.borrow();
+        Ok(Outcome {
+            trace: world.trace.hash(),
+            events: world.trace.events(),
+            turns: self.turns,
+            counts: self.counts,
+        })
+    }
+
+    /// Newcomers.
+    fn come(&mut self) {
+        let world = &mut *self.world.borrow_mut();
+        let mut random = world.random.clone();
+        let crowd = if random.once_in(30) { 8 } else { 1 };
+        for _ in 0..crowd {
+            if self.clients.len() < self.scenario.clients && random.once_in(4) {
+                let address = world::address(&mut random);
+                let rooms = [random.scaled(6_000), random.scaled(30_000)];
+                let [inbound, outbound] = rooms.map(|room| room as usize + 16);
+                let number = world.connect(address, inbound, outbound);
+                self.clients
+                    .push(Client::new(&mut random, number, &self.scenario));
+            }
+        }
+        world.random = random;
+    }
+
+    fn step(&mut self) {
+        let world = &mut *self.world.borrow_mut();
+        for client in &mut self.clients {
+            if world.random.once_in(2) {
+                client.step(world, &self.scenario);
+            }
+        }
+    }
+
+    /// One turn of the server, and all that must be so behind it. Returns whether there is another.
+    fn turn(&mut self) -> Result<bool, String> {
+        let forgotten = self.forgotten();
+        let at_the_door = self.is_somebody_at_the_door();
+        let goes_on = self.server.turn().map_err(|error| error.to_string())?;
+        self.turns += 1;
+        self.check_wait(forgotten, at_the_door)?;
+        let mut world = self.world.borrow_mut();
+        if let Some(fault) = world.fault.take() {
+            return Err(fault);
+        }
+        self.ending |= self.asked_to_end && world.signals.is_empty();
+        let (reads, closed) = (
+            std::mem::take(&mut world.reads),
+            std::mem::take(&mut world.closed),
+        );
+        drop(world);
+        for (number, upto) in reads {
+            self.was_read(number, upto)?;
+        }
+        for number in 0..self.clients.len() {
+            self.was_sent(number)
+                .map_err(|wrong| format!("{number} {wrong}"))?;
+        }
+        let counts = self.server.counts();
+        for number in closed {
+            self.check_end(number, &counts)
+                .map_err(|wrong| format!("{number} {wrong}"))?;
+        }
+        self.counts = counts;
+        self.census = self.server.census()?;
+        self.check_census()?;
+        Ok(goes_on)
+    }
+
+    /// What the server would forget if it went to sleep now.
+    fn forgotten(&self) -> Option<String> {
+        let world = self.world.borrow();
+        for resident in &self.census.residents {
+            let number = world.by_key[resident.key.0 as usize]?;
+            if world.lies_unread(number) && !resident.unread {
+                return Some(format!("{number} has sent something that nobody reads"));
+            }
+            if resident.blocked && world.is_never_told_of_room(number) {
+                return Some(format!("nobody will say that {number} has room again"));
+            }
+            let client = &self.clients[number];
+            if resident.phase == Phase::Open && !resident.blocked && !resident.room_busy {
+                let missing = client
+                    .position
+                    .and_then(|position| self.logs[client.room].missing(position, usize::MAX));
+                if let Some(missing) = missing {
+                    return Some(format!("{number} has not been written {missing:?}"));
+                }
+                if !client.pings.is_empty() {
+                    return Some(format!("{number} has not been answered its ping"));
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether somebody waits to be accepted, and the server was told.
+    fn is_somebody_at_the_door(&self) -> bool {
+        let world = self.world.borrow();
+        world.listening && !world.door.is_empty() && !world.newcomers
+    }
+
+    fn check_wait(&mut self, forgotten: Option<String>, at_the_door: bool) -> Result<(), String> {
+        let world = self.world.borrow();
+        let in_a_hurry = world.patience == Some(Duration::ZERO);
+        self.idle_turns = if in_a_hurry && !world.stirred {
+            self.idle_turns + 1
+        } else {
+            0
+        };
+        if self.idle_turns > IDLE_TURNS {
+            return Err("the server spins".into());
+        }
+        let paused = world
+            .patience
+            .is_some_and(|patience| patience <= Duration::from_millis(100))
+            || self.census.residents.len() >= self.scenario.limits.max_connections + SURPLUS;
+        match forgotten {
+            Some(forgotten) if !in_a_hurry => Err(format!("the server sleeps, but {forgotten}")),
+            _ if at_the_door && !paused => {
+                Err("the server sleeps, but somebody is at the door".into())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The server has read so far in a client's stream.
+    fn was_read(&mut self, number: usize, upto: u64) -> Result<(), String> {
+        self.check_debts(number)?;
+        let client = &mut self.clients[number];
+        let log = &mut self.logs[client.room];
+        while let Some(mark) = client.passed(upto) {
+            if client.deaf {
+                continue;
+            }
+            match mark {
+                Mark::Joins(at) => (client.position, client.charged) = (Some(log.len()), at),
+                Mark::Asks => {}
+                Mark::Says(text, payload) => {
+                    client.debts[0] += 1.0;
+                    if !self.ending {
+                        log.say(client, text, payload);
+                    }
+                }
+                Mark::Pings(payload) => {
+                    client.debts[2] += 1.0;
+                    client.pings.push_back(payload);
+                }
+                Mark::Closes => (client.closed, client.deaf, client.due) = (true, true, log.len()),
+                Mark::Violates => {
+                    (client.violated, client.deaf, client.due) = (true, true, log.len())
+                }
+            }
+        }
+        if client.position.is_some() {
+            client.debts[1] += (upto - client.charged) as f64;
+            client.charged = upto;
+        }
+        // Pings that would take too long to pay are let off.
+        let limits = &self.scenario.limits;
+        let most = f64::from(limits.ping_rate) * (limits.ping_timeout.as_secs() + 1) as f64;
+        client.debts[2] = client.debts[2].min(most);
+        Ok(())
+    }
+
+    /// Whoever is read has paid its debts but for one burst.
+    fn check_debts(&mut self, number: usize) -> Result<(), String> {
+        let clock = self.world.borrow().clock;
+        let client = &mut self.clients[number];
+        let seconds = (clock - client.paid_at) as f64 / 1e6;
+        client.paid_at = clock;
+        let limits = &self.scenario.limits;
+        for (debt, (rate, burst)) in client.debts.iter_mut().zip([
+            (limits.message_rate, limits.message_burst),
+            (limits.byte_rate, limits.byte_rate),
+            (limits.ping_rate, limits.ping_rate),
+        ]) {
+            let (rate, burst) = (f64::from(rate), f64::from(burst));
+            *debt = (*debt - seconds * rate).max(0.0);
+            let allowed = burst + rate * TICKS.as_secs_f64() + 1.0;
+            if rate > 0.0 && !client.deaf && *debt > allowed {
+                return Err(format!(
+                    "{number} is read, but its debt is {debt} of {allowed}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The server has written to a client.
+    fn was_sent(&mut self, number: usize) -> Result<(), String> {
+        let fresh = std::mem::take(&mut self.world.borrow_mut().sockets[number].fresh);
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        let client = &mut self.clients[number];
+        client.ear.hear(&fresh);
+        let head_only = client.asks_head;
+        while let Some(heard) = self.clients[number].ear.next(head_only)? {
+            match heard {
+                Heard::Response(status) => self.responded(number, status)?,
+                Heard::Message(text, payload) => {
+                    let client = &mut self.clients[number];
+                    let Some(position) = &mut client.position else {
+                        return Err("hears a message before it has joined".into());
+                    };
+                    self.logs[client.room].hear(position, text, &payload)?;
+                }
+                Heard::Ping => {
+                    let client = &mut self.clients[number];
+                    client.asked += 1;
+                    client.pinged_at = self.world.borrow().clock;
+                }
+                Heard::Pong(payload) => {
+                    let client = &mut self.clients[number];
+                    let Some(ping) = client.pings.iter().position(|ping| *ping == payload) else {
+                        return Err("is answered a ping that it has not sent now".into());
+                    };
+                    client.pings.drain(..=ping);
+                }
+                Heard::Close(code) => self.dismissed(number, code)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn responded(&mut self, number: usize, status: u16) -> Result<(), String> {
+        let world = self.world.borrow();
+        let (limits, socket) = (&self.scenario.limits, &world.sockets[number]);
+        let client = &mut self.clients[number];
+        let is_late =
+            world.clock - socket.accepted_at >= limits.handshake_timeout.as_micros() as u64;
+        let is_shed = socket.key.is_none();
+        let is_scarce = world.sockets.len() > limits.max_connections
+            || limits.max_per_address > 0
+            || self.scenario.paths.len() > limits.max_rooms;
+        let is_due = match (client.opening, status) {
+            (Opening::Upgrade, 101) => client.position.is_some(),
+            (Opening::Upgrade, 503) if client.position.is_some() && is_scarce => true,
+            (_, 503) => self.ending || is_shed || self.server.counts().heads_squeezed > 0,
+            (_, 408) => is_late && client.position.is_none(),
+            (Opening::Request(due), status) => status == due,
+            (Opening::Upgrade | Opening::HalfHead, _) => false,
+        };
+        if !is_due {
+            return Err(format!("{:?} is answered {status}", client.opening));
+        }
+        let granted = status == 101;
+        (client.granted, client.status) = (Some(granted), Some(status));
+        if !granted {
+            (client.position, client.deaf) = (None, true);
+        }
+        self.logs[client.room].settle(number, granted)
+    }
+
+    fn dismissed(&mut self, number: usize, code: Option<u16>) -> Result<(), String> {
+        let client = &mut self.clients[number];
+        client.dismissed = Some(code);
+        let counts = self.server.counts();
+        let due = match code {
+            Some(1001) => self.ending,
+            Some(1002 | 1003 | 1007 | 1009) if client.violated => true,
+            Some(1008) => counts.message_timeouts > 0,
+            Some(1013) => counts.half_messages_squeezed > 0,
+            None | Some(_) => client.closed,
+        };
+        if !due {
+            return Err(format!("is dismissed with {code:?}"));
+        }
+        let upto = if code == Some(1001) {
+            usize::MAX
+        } else {
+            client.due
+        };
+        let log = &self.logs[client.room];
+        match client
+            .position
+            .and_then(|position| log.missing(position, upto))
+        {
+            Some(missing) => Err(format!("is dismissed before it has heard {missing:?}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the server had a reason to close this one.
+    fn check_end(&self, number: usize, counts: &Counts) -> Result<(), String> {
+        let world = self.world.borrow();
+        let (client, socket) = (&self.clients[number], &world.sockets[number]);
+        let limits = &self.scenario.limits;
+        let passed = |since: u64, time: Duration| {
+            world.clock.saturating_sub(since) >= time.as_micros() as u64
+        };
+        let before = &self.counts;
+        if socket.told_end || socket.told_broken || socket.key.is_none() {
+            return Ok(());
+        }
+        if !socket.abandoned {
+            return match socket.server_fin {
+                Some(since) if passed(since, Duration::from_secs(1)) => Ok(()),
+                Some(_) => Err("is closed before it could answer the end".into()),
+                None => Err("is closed without a reason".into()),
+            };
+        }
+        let slow = socket.lags;
+        let has_jumped = world
+            .jumped_at
+            .is_some_and(|at| at + 1_000_000 > client.pinged_at);
+        let reasons = [
+            slow && counts.fell_behind > before.fell_behind,
+            counts.owed_too_much > before.owed_too_much,
+            counts.owed_squeezed > before.owed_squeezed,
+            slow && counts.no_progress > before.no_progress
+                && passed(socket.wrote_at, limits.progress_timeout),
+            counts.silent > before.silent
+                && passed(socket.read_at, limits.ping_interval + limits.ping_timeout)
+                && !world.lies_unread(number)
+                && (socket.was_full
+                    || has_jumped
+                    || passed(client.pinged_at, limits.ping_timeout - TICKS)),
+            counts.close_timeouts > before.close_timeouts && client.deaf,
+            counts.handshakes_squeezed > before.handshakes_squeezed && client.granted.is_none(),
+        ];
+        if reasons.contains(&true) {
+            Ok(())
+        } else {
+            Err(format!("is dropped without a reason ({})", counts))
+        }
+    }
+
+    fn check_census(&mut self) -> Result<(), String> {
+        let world = &mut *self.world.borrow_mut();
+        let limits = &self.scenario.limits;
+        let here = self.census.residents.len();
+        if here != world.held {
+            return Err(format!(
+                "{here} connections, but {} open sockets",
+                world.held
+            ));
+        }
+        if here > limits.max_connections + SURPLUS {
+            return Err(format!("{here} connections are too many"));
+        }
+        for resident in &self.census.residents {
+            let number = world.by_key[resident.key.0 as usize].unwrap_or(usize::MAX);
+            let Some(client) = self.clients.get_mut(number) else {
+                return Err(format!("{:?} is nobody's", resident.key));
+            };
+            if world.sockets[number].state != State::Held {
+                return Err(format!("{number} is kept, but its socket is closed"));
+            }
+            if resident.owed > limits.max_owed + 1_000 {
+                return Err(format!(
+                    "{number} is owed {} bytes of its own",
+                    resident.owed
+                ));
+            }
+            let stuck = Duration::from_micros(world.clock - world.sockets[number].tried_at);
+            let patience = limits.progress_timeout * 3 / 2 + Duration::from_secs(2);
+            let is_stuck = resident.blocked && resident.phase == Phase::Open;
+            if is_stuck && stuck > patience && world.jumped_at.is_none() {
+                return Err(format!("{number} has taken nothing for {stuck:?}"));
+            }
+            let log = &self.logs[client.room];
+            let has_all = client
+                .position
+                .is_none_or(|position| log.missing(position, usize::MAX).is_none());
+            world.sockets[number].lags &= !has_all || resident.blocked;
+            client.deaf |= resident.phase == Phase::Closing;
+        }
+        Ok(())
+    }
+
+    /// The server is asked to end, and does.
+    fn end(&mut self) -> Result<(), String> {
+        self.world.borrow_mut().signals.push_back(Signal::End);
+        self.asked_to_end = true;
+        let hurries = self.world.borrow_mut().random.once_in(8);
+        for turn in 0..LAST_TURNS {
+            self.step();
+            if hurries && turn == 10 {
+                self.world.borrow_mut().signals.push_back(Signal::End);
+            }
+            if !self.turn()? {
+                return self.check_farewell(hurries);
+            }
+        }
+        Err("the server does not end".into())
+    }
+
+    /// Whoever reads has heard everything, and that this is the end.
+    fn check_farewell(&self, hurried: bool) -> Result<(), String> {
+        let world = self.world.borrow();
+        if hurried || world.weather.jump > 0 {
+            return Ok(());
+        }
+        for resident in &self.census.residents {
+            let number = world.by_key[resident.key.0 as usize].unwrap_or(usize::MAX);
+            let client = &self.clients[number];
+            let reads = client.reading == Reading::Prompt && !client.is_gone();
+            if reads && client.granted == Some(true) && client.dismissed.is_none() {
+                return Err(format!("{number} was not told that the server ends"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everybody leaves, and nothing stays behind.
+    fn leave(&mut self) -> Result<(), String> {
+        self.world.borrow_mut().quiet = true;
+        for _ in 0..LAST_TURNS {
+            {
+                let world = &mut *self.world.borrow_mut();
+                for client in &mut self.clients {
+                    client.leave(world);
+                }
+                if world.held == 0 && world.door.is_empty() {
+                    break;
+                }
+            }
+            self.turn()?;
+        }
+        let Census {
+            residents,
+            rooms,
+            lane_bytes,
+            held,
+            ..
+        } = &self.census;
+        if !residents.is_empty() || rooms + lane_bytes + held.iter().sum::<usize>() > 0 {
+            return Err(format!("somebody or something is left: {:?}", self.census));
+        }
+        Ok(())
+    }
+}
