@@ -88,6 +88,13 @@ impl<N: Network> Server<N> {
     /// From here on, nothing that is said is owed to this connection any more.
     pub(super) fn part(&mut self, key: Key, awaits: Awaits) {
         let now = self.tick();
+        if let Some(connection) = self.connection(key)
+            && let Stage::Closing(farewell) = &mut connection.stage
+        {
+            // It has been told its last already, and its time is running.
+            farewell.awaits = awaits;
+            return self.will_write(key);
+        }
         self.depart(key);
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;

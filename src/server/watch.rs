@@ -196,6 +196,7 @@ impl<N: Network> Server<N> {
             farewell.awaits = Awaits::Outbox;
         }
         self.counts.close_timeouts += 1;
+        self.weigh(ticket.key);
         self.wrote_its_last(ticket.key);
     }
 
