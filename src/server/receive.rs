@@ -198,7 +198,7 @@ impl<N: Network> Server<N> {
     /// Bytes came from a member. They are heard to their end, unless compressed messages among them say
     /// more than a read could: then the rest waits for its turn, so that a room never gets more at once
     /// than half a lane was checked to hold.
-    pub(super) fn hear(&mut self, key: Key, bytes: &mut [u8]) {
+    fn hear(&mut self, key: Key, bytes: &mut [u8]) {
         let now = self.tick();
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;

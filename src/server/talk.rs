@@ -86,7 +86,7 @@ impl<N: Network> Server<N> {
         self.counts.upgraded += 1;
         self.greet(key, response, arrival.greeting);
         if !rest.is_empty() {
-            self.hear(key, rest);
+            self.take(key, rest);
         }
     }
 
