@@ -129,7 +129,7 @@ impl<N: Network> Server<N> {
             let owed = connection.outbox.holds();
             let is_owed = connection.outbox.owes_anything(lane);
             ensure!(
-                !(census.idle && is_owed && !room_busy && !flags.has(Flags::BLOCKED)),
+                !census.idle || !is_owed || room_busy || flags.has(Flags::BLOCKED),
                 "{key:?} is owed something and nobody will offer it"
             );
             ensure!(

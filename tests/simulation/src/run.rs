@@ -51,7 +51,7 @@ pub fn run(mut random: Random, print: bool) -> Result<Outcome, String> {
         println!("{scenario:#?}");
     }
     let mut run = Run::new(scenario, random, print)?;
-    let outcome = run.to_the_end();
+    let outcome = run.play_out();
     let turns = run.turns;
     outcome.map_err(|wrong| format!("in turn {turns}: {wrong}"))
 }
@@ -101,7 +101,7 @@ impl Run {
         })
     }
 
-    fn to_the_end(&mut self) -> Result<Outcome, String> {
+    fn play_out(&mut self) -> Result<Outcome, String> {
         for _ in 0..self.scenario.turns {
             self.come();
             self.step();

@@ -257,7 +257,7 @@ impl World {
     pub fn client_reset(&mut self, number: usize) {
         let purge = self.random.once_in(2);
         let socket = &mut self.sockets[number];
-        if !socket.reset && !(socket.fin && socket.server_fin.is_some()) {
+        if !(socket.reset || socket.fin && socket.server_fin.is_some()) {
             socket.reset = true;
             if purge {
                 socket.inbound.clear();
