@@ -234,8 +234,9 @@ export async function say(page, text) {
 /** A client that says so many things as fast as it may, and waits until all are heard. */
 export const flood = (blank, url, count, word = 'm') => blank.evaluate(async ([url, count, word]) => {
   const socket = await talk(url, 'chat.v1');
-  const heard = new Promise((resolve) => {
+  const heard = new Promise((resolve, reject) => {
     let n = 0;
+    socket.onclose = ({ code }) => reject(new Error(`closed with ${code} after ${n} of ${count}`));
     socket.onmessage = ({ data }) => {
       const { type, id } = JSON.parse(data);
       if (type === 'message' && id && ++n === count) resolve();
@@ -246,6 +247,7 @@ export const flood = (blank, url, count, word = 'm') => blank.evaluate(async ([u
     while (socket.bufferedAmount > 65_536) await new Promise((resume) => setTimeout(resume));
   }
   await heard;
+  socket.onclose = null;
   socket.close();
 }, [url, count, word]);
 

@@ -64,7 +64,7 @@ export const cases = {
       for (let n = 0; n < 20; n++) {
         document.querySelector('#text').value = `after ${n}`;
         document.querySelector('#composer').requestSubmit();
-        const latest = () => document.querySelector('#rows').lastElementChild.lastElementChild.querySelector('.text')?.textContent;
+        const latest = () => [...document.querySelector('#rows').lastElementChild.querySelectorAll('.text')].at(-1)?.textContent;
         while (latest() !== `after ${n}`) await new Promise((resume) => setTimeout(resume));
         await new Promise((resume) => requestAnimationFrame(resume));
       }
