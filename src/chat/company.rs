@@ -213,7 +213,8 @@ impl Rooms {
             Ok(Request::Name(wish)) => match memory.rename(key, member, &wish, roster, now) {
                 Ok(Renamed::To(name)) => {
                     let presence = memory.presence.as_ref();
-                    let untold = presence.filter(|presence| !presence.tells_names());
+                    let untold =
+                        presence.filter(|presence| !presence.tells_renaming(member.number));
                     let answer = untold.map(|presence| renamed(presence, member, name.as_ref()));
                     self.settle(member.place.room);
                     Verdict::Rename(name, answer)

@@ -91,10 +91,11 @@ impl Presence {
         self.announced
     }
 
-    /// Whether names are announced, not only how many are here.
-    pub fn tells_names(&self) -> bool {
-        match self.detail {
-            Detail::Names(_) => true,
+    /// Whether an announcement will tell that this member has a new name: not while only counts are told, and
+    /// not of one whose arrival has yet to be announced, which will then be by the new name.
+    pub fn tells_renaming(&self, number: u32) -> bool {
+        match &self.detail {
+            Detail::Names(changes) => !matches!(changes.get(&number), Some(Change::Joined)),
             Detail::Counts { .. } => false,
         }
     }

@@ -524,6 +524,22 @@ fn names_are_given_changed_and_refused() {
 }
 
 #[test]
+fn a_new_name_before_the_announcement_of_the_old_one_is_told_to_its_bearer_alone() {
+    let mut house = House::new(LIMITS);
+    let (ann, bob) = (house.chat("/", "ann"), house.chat("/", "bob"));
+    house.ask(ann, json!({ "type": "name", "name": "bob" }));
+    let told = |house: &mut House, key| house.read_all(key, "presence");
+    let alone = json!({ "type": "presence", "online": 0, "left": [], "renamed": [["ann", "bob-2"]], "joined": [] });
+    assert_eq!(told(&mut house, ann), [alone]);
+    assert_eq!(told(&mut house, bob), [json!(null); 0]);
+    house.pass(10);
+    let all = json!({ "type": "presence", "online": 2, "left": [], "renamed": [], "joined": ["bob-2", "bob"] });
+    for key in [ann, bob] {
+        assert_eq!(told(&mut house, key), [all.clone()]);
+    }
+}
+
+#[test]
 fn what_is_no_request_is_answered_with_an_error() {
     let mut house = House::new(LIMITS);
     let ann = house.chat("/", "ann");
