@@ -269,6 +269,11 @@ impl<N: Network> Server<N> {
             limits.message_timeout.is_zero() || half <= ticks(limits.message_timeout) + round,
             "has taken {half} ticks for a message"
         );
+        ensure!(
+            connection.heard <= now,
+            "will be heard in {:?}",
+            connection.heard
+        );
         let silence = now.since(connection.heard);
         let dead = ticks(limits.ping_interval + limits.ping_timeout) + 3 * round;
         ensure!(

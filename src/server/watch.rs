@@ -261,12 +261,6 @@ impl<N: Network> Server<N> {
         } else if silence >= interval {
             let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
             connection.flags.set(Flags::PINGED);
-            // The time to answer begins now, however late the watchman comes.
-            let late = silence - interval;
-            connection.heard = connection.heard.after(late);
-            if let Stage::Open(open) = &mut connection.stage {
-                open.debt = open.debt.after(late, &self.limits);
-            }
             connection
                 .outbox
                 .tell(lane, Piece::Bytes(Cow::Borrowed(PING)));
