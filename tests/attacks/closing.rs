@@ -156,7 +156,7 @@ fn sigterm_ends_a_crowd_with_slow_ones_in_it() {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let mut server = Server::start(&["--message-rate=0", "--byte-rate=0", "--close-timeout=1"]);
     let mut slow: Vec<_> = (0..20).map(|_| Peer::join(&server, "/drain")).collect();
-    let mut readers: Vec<_> = (0..scaled(16_000))
+    let mut readers: Vec<_> = (0..scaled(10_000))
         .map(|_| Peer::join(&server, "/drain"))
         .collect();
     let kilobyte = "x".repeat(1_000);
