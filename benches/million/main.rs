@@ -17,11 +17,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hushd::http::{Origins, Page, Site};
-use hushd::server::{Limits, Server};
+use hushd::server::{Budget, Limits, Server};
 use hushd_load::process::{Process, thread_time};
 use network::{Simulated, World, prepare, written};
 
 const MILLION: u32 = 1_000_000;
+
+/// Turns over which one is averaged.
+const TURNS: u64 = 10_000;
 
 /// A server's frame of 64 bytes, and the same as a client sends it: with a mask of zeros.
 const HEARD: u64 = 66;
@@ -58,6 +61,15 @@ struct Stage {
 
 impl Stage {
     fn new(clients: u32, ping_interval: Duration) -> Result<Self, Box<dyn Error>> {
+        Self::within(clients, ping_interval, Budget::default())
+    }
+
+    /// A server whose turns take on no more than that.
+    fn within(
+        clients: u32,
+        ping_interval: Duration,
+        budget: Budget,
+    ) -> Result<Self, Box<dyn Error>> {
         prepare(clients);
         let world = Rc::new(RefCell::new(World::default()));
         let site = Site {
@@ -72,6 +84,7 @@ impl Stage {
             byte_rate: 0,
             ping_rate: 0,
             ping_interval,
+            budget,
             ..Limits::default()
         };
         let server = Server::new(Simulated(Rc::clone(&world)), site, limits, 1)?;
@@ -129,6 +142,7 @@ fn million() -> Result<(), Box<dyn Error>> {
     println!("| what | measured | goal |\n|---|---|---|");
     let mut stage = Stage::new(MILLION, Duration::from_secs(30))?;
     let base = process.memory()?;
+    stage.longest = Some(Duration::ZERO);
 
     let (arrived, _) = timed(|| stage.arrive())?;
     println!(
@@ -141,7 +155,6 @@ fn million() -> Result<(), Box<dyn Error>> {
         memory / 1e6
     );
 
-    stage.longest = Some(Duration::ZERO);
     for (talkers, count, what) in [
         (1, 1, "one message"),
         (1, 100, "100 of one client"),
@@ -176,7 +189,46 @@ fn million() -> Result<(), Box<dyn Error>> {
         "| watchman's walk | {:.3}% of a core, {turns} turns in 20 s | under 1% |",
         share * 100.0
     );
+    drop(stage);
+    let [few, many] = [publish(10)?, publish(MILLION)?];
+    println!("| publishing, to 10 and to a million | {few:.0} and {many:.0} ns | the same |");
+    let [one, many] = [rest(0)?, rest(9_999)?];
+    println!(
+        "| a quiet turn, with 1 and with 10,000 rooms | {one:.0} and {many:.0} ns | the same |"
+    );
     Ok(())
+}
+
+/// Nanoseconds of a turn that publishes one message in a room of so many, and writes to one of them.
+fn publish(clients: u32) -> Result<f64, Box<dyn Error>> {
+    let budget = Budget {
+        visits: 1,
+        ..Budget::default()
+    };
+    let mut stage = Stage::within(clients, Duration::ZERO, budget)?;
+    stage.arrive()?;
+    let (time, turns) = timed(|| {
+        for _ in 0..TURNS {
+            stage.world.borrow_mut().send(0, SAID, 1);
+            stage.server.turn()?;
+        }
+        Ok(TURNS)
+    })?;
+    Ok(each(time, turns) * 1e3)
+}
+
+/// Nanoseconds of a turn in which nothing happens, beside so many rooms more than one.
+fn rest(other_rooms: u32) -> Result<f64, Box<dyn Error>> {
+    let mut stage = Stage::new(other_rooms + 1, Duration::ZERO)?;
+    stage.world.borrow_mut().other_rooms = other_rooms;
+    stage.arrive()?;
+    let (time, turns) = timed(|| {
+        for _ in 0..TURNS {
+            stage.server.turn()?;
+        }
+        Ok(TURNS)
+    })?;
+    Ok(each(time, turns) * 1e3)
 }
 
 fn timed<T>(

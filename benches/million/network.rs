@@ -17,8 +17,8 @@ use hushd::server::{Moment, Network, Readiness, Ready, Received, Sent, Transport
 /// As many as one `epoll_wait` brings.
 const EVENTS: usize = 1_024;
 
-/// What every newcomer asks.
-const REQUEST: &[u8] = b"GET /tea HTTP/1.1\r\nHost: 127.0.0.1:8001\r\nUpgrade: websocket\r\n\
+/// What every newcomer asks, but for the number of its room.
+const REQUEST: &[u8] = b"GET /0000000 HTTP/1.1\r\nHost: 127.0.0.1:8001\r\nUpgrade: websocket\r\n\
     Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 thread_local! {
@@ -32,7 +32,8 @@ thread_local! {
 #[derive(Clone, Copy)]
 enum Unread {
     Nothing,
-    Request,
+    /// A request for the room of this number.
+    Request(u32),
     /// So many frames, each the same.
     Frames(&'static [u8], u32),
     End,
@@ -55,6 +56,8 @@ fn will_read(client: u32, what: Unread) {
 /// What the harness and the server share.
 #[derive(Default)]
 pub(crate) struct World {
+    /// The rooms beside the first that newcomers go to by turns.
+    pub(crate) other_rooms: u32,
     newcomers: u32,
     accepted: u32,
     events: VecDeque<Ready>,
@@ -139,7 +142,7 @@ impl Network for Simulated {
         let client = world.accepted;
         world.newcomers -= 1;
         world.accepted += 1;
-        will_read(client, Unread::Request);
+        will_read(client, Unread::Request(client % (world.other_rooms + 1)));
         Ok((Wire(client), IpAddr::V4(Ipv4Addr::LOCALHOST)))
     }
 
@@ -171,8 +174,12 @@ impl Transport for Wire {
                         ..Received::default()
                     });
                 }
-                Unread::Request => {
+                Unread::Request(mut room) => {
                     into[..REQUEST.len()].copy_from_slice(REQUEST);
+                    for digit in into[5..12].iter_mut().rev() {
+                        *digit += (room % 10) as u8;
+                        room /= 10;
+                    }
                     (REQUEST.len(), false)
                 }
                 Unread::Frames(frame, count) => {

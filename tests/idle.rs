@@ -1,0 +1,118 @@
+//! What an idle client costs: its entry, four bytes in its room, and not one block of heap.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../benches/million/network.rs"]
+#[allow(dead_code)]
+mod network;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use allocation_counter::{AllocationInfo, measure};
+use hushd::http::{Origins, Page, Site};
+use hushd::server::{Limits, Server};
+use network::{Simulated, World, prepare};
+
+/// As many as make tables that double grow by as many entries.
+const CLIENTS: u32 = 1_024;
+
+/// An entry, its place in the room, and what the lists that outlive a turn have grown by.
+const BYTES_EACH: i64 = 88 + 4 + 3 * 16;
+
+/// Frames of a client, with a mask of zeros: a message, a ping and a pong.
+const SAID: &[u8] = &[0x81, 0x82, 0, 0, 0, 0, b'h', b'i'];
+const PING: &[u8] = &[0x89, 0x80, 0, 0, 0, 0];
+const PONG: &[u8] = &[0x8a, 0x80, 0, 0, 0, 0];
+/// The first half of a message, and the second.
+const HALF: &[u8] = &[0x01, 0x82, 0, 0, 0, 0, b'h', b'i'];
+const REST: &[u8] = &[0x80, 0x82, 0, 0, 0, 0, b'h', b'i'];
+
+struct Stage {
+    server: Server<Simulated>,
+    world: Rc<RefCell<World>>,
+    clients: u32,
+}
+
+impl Stage {
+    fn new() -> Stage {
+        prepare(4 * CLIENTS);
+        let world = Rc::new(RefCell::new(World::default()));
+        let site = Site {
+            origins: Origins::new(Vec::new(), true),
+            subprotocols: &["chat"],
+            deflate: false,
+            page: Page::embedded(),
+        };
+        let limits = Limits {
+            message_rate: 0,
+            byte_rate: 0,
+            ping_rate: 0,
+            ..Limits::default()
+        };
+        let server = Server::new(Simulated(Rc::clone(&world)), site, limits, 1).unwrap();
+        Stage {
+            server,
+            world,
+            clients: 0,
+        }
+    }
+
+    fn settle(&mut self) {
+        loop {
+            self.server.turn().unwrap();
+            if self.world.borrow().is_idle() {
+                return;
+            }
+        }
+    }
+
+    fn each_sends(&mut self, frame: &'static [u8]) {
+        for client in 0..self.clients {
+            self.world.borrow_mut().send(client, frame, 1);
+        }
+        self.settle();
+    }
+
+    /// So many clients more come, and all do everything that clients do.
+    fn live(&mut self, more: u32) {
+        self.world.borrow_mut().arrive(more);
+        self.clients += more;
+        self.settle();
+        for frame in [SAID, PING, HALF, REST] {
+            self.each_sends(frame);
+        }
+        let pinged = self.world.borrow().time() + Duration::from_secs(35);
+        while self.world.borrow().time() < pinged {
+            self.server.turn().unwrap();
+        }
+        self.each_sends(PONG);
+        self.server.census().unwrap();
+    }
+}
+
+#[test]
+fn an_idle_open_connection_owns_no_heap() {
+    let mut stage = Stage::new();
+    stage.live(CLIENTS);
+    let AllocationInfo {
+        count_current,
+        bytes_current,
+        ..
+    } = measure(|| stage.live(CLIENTS));
+    assert_eq!(stage.server.counts().silent, 0);
+    assert_eq!(count_current, 0, "blocks of heap");
+    let each = bytes_current / i64::from(CLIENTS);
+    assert!(each <= BYTES_EACH, "{each} bytes of heap for each");
+}
+
+#[test]
+fn whoever_holds_half_a_message_owns_heap() {
+    let mut stage = Stage::new();
+    stage.live(CLIENTS);
+    let half = measure(|| stage.each_sends(HALF));
+    assert!(half.count_current >= i64::from(CLIENTS));
+    let rest = measure(|| stage.each_sends(REST));
+    assert_eq!(half.count_current + rest.count_current, 0);
+}
