@@ -4,7 +4,7 @@
 
 use hushd::ws::deflate::{Deflater, Inflater};
 use hushd::ws::extension::Window;
-use hushd::ws::{Event, Violation};
+use hushd::ws::{Message, Violation};
 use libfuzzer_sys::fuzz_target;
 
 #[path = "../../src/ws/deflate/model.rs"]
@@ -16,7 +16,7 @@ const MOST: usize = 1032 * 4096;
 fuzz_target!(|payload: &[u8]| {
     let mut inflater = Inflater::new();
     let inflated = match inflater.inflate(false, payload, MOST) {
-        Ok(Event::Binary(bytes)) => Ok(bytes.to_vec()),
+        Ok(Message::Binary(bytes)) => Ok(bytes.to_vec()),
         Ok(other) => panic!("{other:?}"),
         Err(violation) => Err(violation),
     };
@@ -27,7 +27,7 @@ fuzz_target!(|payload: &[u8]| {
         .inflate(true, payload, MOST)
         .map(|event| format!("{event:?}"));
     if let Ok(bytes) = &inflated {
-        let want = str::from_utf8(bytes).map(|text| format!("{:?}", Event::Text(text)));
+        let want = str::from_utf8(bytes).map(|text| format!("{:?}", Message::Text(text)));
         assert_eq!(text, want.map_err(|_| Violation::InvalidUtf8));
     } else {
         assert!(text.is_err());
