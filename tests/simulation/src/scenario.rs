@@ -39,17 +39,22 @@ impl Scenario {
             limits.budget.reads = 8;
             limits.budget.visits = 1;
         }
+        let crowd = !stampede && random.once_in(8);
+        if crowd {
+            limits.max_connections = random.within(1, 6);
+            limits.max_per_address = 0;
+        }
         Scenario {
             limits,
             stampede,
             weather: weather(random),
-            descriptors: if !stampede && random.once_in(3) {
+            descriptors: if !(stampede || crowd) && random.once_in(3) {
                 random.within(2, 12)
             } else {
                 1_000
             },
             turns: random.within(40, 240),
-            clients: if stampede {
+            clients: if stampede || crowd {
                 random.within(12, 40)
             } else {
                 random.within(2, 14)
