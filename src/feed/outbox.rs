@@ -131,6 +131,15 @@ impl Outbox {
         private.splices.is_empty() && private.stop.is_some_and(|stop| self.cursor >= stop)
     }
 
+    /// All that is owed, where that is some of the lane in one piece: the usual case under load, in
+    /// which neither private pieces nor the lane's seam have to be looked at.
+    pub fn latest<'a>(&self, lane: &'a Lane) -> Option<&'a [u8]> {
+        match lane.between(self.cursor, lane.end()) {
+            Ok([latest, []]) if self.private.is_none() && !latest.is_empty() => Some(latest),
+            Ok(_) | Err(FellBehind) => None,
+        }
+    }
+
     /// The next bytes to write, at most `cap` of them.
     ///
     /// # Errors

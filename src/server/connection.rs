@@ -120,17 +120,21 @@ impl Flags {
     pub(super) const SURPLUS: Flags = Flags(1 << 9);
     /// Its address is counted.
     pub(super) const COUNTED: Flags = Flags(1 << 10);
-    /// It stands among those who hold memory beside their entry.
-    pub(super) const HOLDS: Flags = Flags(1 << 13);
-    /// Both sides are closed, or the connection is broken: it is not waited for.
-    pub(super) const BROKEN: Flags = Flags(1 << 14);
     /// The peer's FIN has been read.
     pub(super) const FIN_SEEN: Flags = Flags(1 << 11);
     /// It has been told some of the room's history, and may not have taken that yet.
     pub(super) const HISTORY: Flags = Flags(1 << 12);
+    /// It stands among those who hold memory beside their entry.
+    pub(super) const HOLDS: Flags = Flags(1 << 13);
+    /// Both sides are closed, or the connection is broken: it is not waited for.
+    pub(super) const BROKEN: Flags = Flags(1 << 14);
 
-    pub(super) fn has(self, flag: Flags) -> bool {
-        self.0 & flag.0 != 0
+    /// Those of a connection that does not simply take what its room says.
+    pub(super) const OUT_OF_STEP: Flags = Flags(Flags::ENDED.0 | Flags::BLOCKED.0 | Flags::LAGS.0);
+
+    /// Whether a flag is set, or one of several.
+    pub(super) fn has(self, flags: Flags) -> bool {
+        self.0 & flags.0 != 0
     }
 
     pub(super) fn set(&mut self, flag: Flags) {
