@@ -190,13 +190,35 @@ impl Scan {
 
 /// How many bytes come before the first control character other than a tab.
 fn printable(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(word) = bytes[at..].first_chunk() {
+        let clean = clean_bytes(*word);
+        at += clean;
+        if clean == word.len() {
+            continue;
+        }
+        if bytes[at] != b'\t' {
+            return at;
+        }
+        at += 1;
+    }
     let is_control = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
-    // Without an early end the compiler looks at all bytes of a block at once.
-    let is_clean =
-        |block: &&[u8; 16]| !block.iter().fold(false, |any, byte| any | is_control(byte));
-    let clean = bytes.as_chunks().0.iter().take_while(is_clean).count() * 16;
-    let rest = bytes.get(clean..).unwrap_or_default();
-    clean + rest.iter().position(is_control).unwrap_or(rest.len())
+    let rest = &bytes[at..];
+    at + rest.iter().position(is_control).unwrap_or(rest.len())
+}
+
+/// How many bytes of a word come before its first control character, all eight looked at at once.
+fn clean_bytes(word: [u8; 8]) -> usize {
+    const fn all(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    let word = u64::from_le_bytes(word);
+    let (high, low) = (word & all(0x80), word & all(0x7f));
+    // Bit 7 of each byte: whether it is 0x20 or more, and whether it is not 0x7f. Nothing carries.
+    let is_above = low + all(0x60);
+    let is_below = (low ^ all(0x7f)) + all(0x7f);
+    let is_control = !(is_above & is_below | high) & all(0x80);
+    (is_control.trailing_zeros() / 8) as usize
 }
 
 #[cfg(test)]

@@ -29,12 +29,16 @@ pub(super) enum Version {
 impl<'a> RequestLine<'a> {
     /// Reads `method SP request-target SP HTTP-version` (RFC 9112, section 3).
     pub(super) fn parse(line: &'a [u8]) -> Result<Self, Refusal> {
-        let mut parts = line.split(|&byte| byte == b' ');
-        let (Some(method), Some(target), Some(version), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(Refusal::MalformedRequestLine);
+        let space = memchr::memchr(b' ', line).zip(memchr::memrchr(b' ', line));
+        let (method, target, version) = match space {
+            Some((first, last)) if first < last => {
+                (&line[..first], &line[first + 1..last], &line[last + 1..])
+            }
+            Some(_) | None => return Err(Refusal::MalformedRequestLine),
         };
+        if memchr::memchr(b' ', target).is_some() {
+            return Err(Refusal::MalformedRequestLine);
+        }
         let method = token(method).map_err(|_| Refusal::MalformedRequestLine)?;
         let &[
             b'H',
@@ -138,7 +142,7 @@ impl<'h, 'a: 'h> Fields<'h, 'a> {
         let lines = self
             .0
             .iter()
-            .filter(move |line| line.name.eq_ignore_ascii_case(name));
+            .filter(move |line| is_same(line.name.as_bytes(), name));
         lines.map(|line| line.value)
     }
 
@@ -153,10 +157,17 @@ impl<'h, 'a: 'h> Fields<'h, 'a> {
 
     /// Whether a list, which may go over several lines, has this element in whatever case.
     pub(super) fn lists(self, name: &'static str, element: &str) -> bool {
+        let is_it = |each: &[u8]| is_same(each, element);
+        // Most lists are of this one.
         self.all(name)
-            .flat_map(elements)
-            .any(|each| each.eq_ignore_ascii_case(element.as_bytes()))
+            .any(|list| is_it(list) || elements(list).any(is_it))
     }
+}
+
+/// Whether two words are the same but for their case. Nearly always they are the same to the letter, which
+/// is seen sooner.
+fn is_same(one: &[u8], other: &str) -> bool {
+    one == other.as_bytes() || one.eq_ignore_ascii_case(other.as_bytes())
 }
 
 /// A request that is well-formed and has a method that is answered.

@@ -37,6 +37,9 @@ pub(super) fn parse(path: &str) -> Result<Cow<'_, str>, Refusal> {
 
 /// Percent-decodes UTF-8. `None` if it is not that, or if a percent sign stands without two digits.
 pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
+    if memchr::memchr(b'%', text.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(text));
+    }
     let is_digit = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_hexdigit());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

@@ -39,7 +39,7 @@ impl<'a> Upgrade<'a> {
         }
         let fields = request.fields;
         let upgrade = fields.lists("Upgrade", "websocket");
-        let connection = fields.lists("Connection", "upgrade");
+        let connection = fields.lists("Connection", "Upgrade");
         let key = match (upgrade, connection, fields.one("Sec-WebSocket-Key")?) {
             (true, true, Some(key)) => key,
             (true, true, None) => return Err(Refusal::NoKey),
@@ -109,7 +109,7 @@ impl<'a> Query<'a> {
     /// Reads a query, without its question mark, as `URLSearchParams` writes it.
     pub(super) fn parse(query: &'a str) -> Self {
         let mut wishes = Self::default();
-        for pair in query.split('&') {
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
             let wish = match key {
                 "name" => &mut wishes.name,
