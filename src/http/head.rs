@@ -143,7 +143,7 @@ impl Scan {
             }
             let unseen = bytes.get(self.seen..).unwrap_or_default();
             let end = self.seen + printable(unseen);
-            self.check_room(end, limits)?;
+            self.check_room(bytes, end, limits)?;
             self.seen = end;
             match bytes.get(end..).unwrap_or_default() {
                 [] | [b'\r'] => return Ok(None),
@@ -174,16 +174,19 @@ impl Scan {
     }
 
     /// Refuses a line that reaches to `end` by the limit that it passes first.
-    fn check_room(&self, end: usize, limits: &HeadLimits) -> Result<(), Refusal> {
+    fn check_room(&self, bytes: &[u8], end: usize, limits: &HeadLimits) -> Result<(), Refusal> {
         let line_end = self.line + limits.max_line;
         if end <= line_end.min(limits.max_head) {
             Ok(())
         } else if limits.max_head < line_end {
             Err(Refusal::HeadTooLong)
-        } else if self.lines == 0 {
+        } else if self.lines > 0 {
+            Err(Refusal::HeaderLineTooLong)
+        } else if bytes[self.line..line_end].contains(&b' ') {
             Err(Refusal::RequestLineTooLong)
         } else {
-            Err(Refusal::HeaderLineTooLong)
+            // It is all method, and longer than any that is known (RFC 9112, section 3).
+            Err(Refusal::UnknownMethod)
         }
     }
 }

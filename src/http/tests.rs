@@ -158,7 +158,9 @@ fn the_request_line_is_read_strictly() {
         ("400", line("GET /#tea HTTP/1.1")),
         ("414", line(&format!("GET /{} HTTP/1.1", "a".repeat(129)))),
         ("414", line(&format!("GET /{} HTTP/1.1", "a".repeat(9_000)))),
-        ("414", "a".repeat(9_000)),
+        ("414", format!("GET /{}", "a".repeat(9_000))),
+        ("501", "A".repeat(9_000)),
+        ("501", line(&format!("{} / HTTP/1.1", "A".repeat(9_000)))),
     ]);
 }
 
@@ -689,6 +691,16 @@ fn limits_hold_to_the_byte() {
         (line(51), Some(Refusal::RequestLineTooLong)),
         (line(51)[..51].to_owned(), Some(Refusal::RequestLineTooLong)),
         (line(51)[..50].to_owned(), None),
+        ("b".repeat(51), Some(Refusal::UnknownMethod)),
+        ("b".repeat(50), None),
+        (
+            format!("{} /", "b".repeat(49)),
+            Some(Refusal::RequestLineTooLong),
+        ),
+        (
+            format!("{} /", "b".repeat(50)),
+            Some(Refusal::UnknownMethod),
+        ),
         (
             format!("{}{}", line(20), field(51)),
             Some(Refusal::HeaderLineTooLong),
