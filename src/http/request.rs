@@ -122,6 +122,10 @@ impl<'a> Target<'a> {
             (Some(Authority::parse(authority)?), rest)
         };
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        // No path has one by RFC 3986, and to browsers it is a slash: it could mean two rooms.
+        if path.contains('\\') {
+            return None;
+        }
         // A URL without a path asks for the root.
         let path = if path.is_empty() { "/" } else { path };
         Some(Self {

@@ -77,7 +77,8 @@ mod tests {
             ("/a%20b+c", "/a b+c"),
             ("/%3F%23%25", "/?#%"),
             ("/%E8%8C%B6", "/茶"),
-            ("/|^[]\\\"<>", "/|^[]\\\"<>"),
+            ("/|^[]\"<>", "/|^[]\"<>"),
+            ("/a%5Cb", "/a\\b"),
             ("/favicon.ico/", "/favicon.ico/"),
         ] {
             assert_eq!(parse(path).as_deref(), Ok(room), "{path}");

@@ -252,6 +252,10 @@ fn targets_are_paths_or_whole_urls() {
         ("400", target("/%ff")),
         ("400", target("/%0d%0a")),
         ("404", target("/favicon.ico")),
+        ("400", target("/a\\b")),
+        ("400", target("http://localhost/..\\b")),
+        ("400", target("http://localhost\\@evil.example/")),
+        ("200", target("/a%5Cb?c=\\")),
     ]);
 }
 
