@@ -79,7 +79,7 @@ impl Decoder {
     ///
     /// # Errors
     ///
-    /// The [`Violation`] that fails the connection, at the first byte that shows it.
+    /// The [`Violation`] that fails the connection, as soon as a header, or a byte of text, shows it.
     ///
     /// ```
     /// use hushd::ws::{Decoder, Event, Rules};

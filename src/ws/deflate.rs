@@ -75,7 +75,8 @@ impl Inflater {
         }
     }
 
-    /// What a client's [`Event::Compressed`](super::Event::Compressed) says: an [`Message::Text`] or an [`Message::Binary`].
+    /// What a client's [`Event::Compressed`](super::Event::Compressed) says: a [`Message::Text`] or a
+    /// [`Message::Binary`].
     ///
     /// Memory grows with what comes out, by doubling, and ends at the limit.
     ///

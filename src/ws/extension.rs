@@ -75,9 +75,9 @@ pub fn negotiate<'h>(
     Ok(accepted)
 }
 
-/// Accepts an offer, unless it has "a parameter that is not defined, a parameter with an invalid
-/// value, or multiple parameters with the same name" (section 7.1), or asks for a window of 256
-/// bytes, which zlib cannot make.
+/// Accepts an offer, unless it has a parameter "not defined for use in an offer", one "with an invalid
+/// value", or several "with the same name" (section 7), or asks for a window of 256 bytes, which zlib
+/// cannot make.
 fn accept(parameters: &[Parameter<'_>]) -> Option<Deflate> {
     let mut window = None;
     for (i, (name, value)) in parameters.iter().enumerate() {
@@ -110,7 +110,7 @@ const NO_CONTEXT_15_BITS: &str = "permessage-deflate; server_no_context_takeover
 const NO_CONTEXT_9_BITS: &str = "permessage-deflate; server_no_context_takeover; \
      client_no_context_takeover; server_max_window_bits=9";
 
-/// 8 to 15, "a decimal integer value without leading zeroes" (section 7.1.2).
+/// 8 to 15, "a decimal integer value without leading zeroes" (sections 7.1.2.1 and 7.1.2.2).
 fn window_bits(value: &str) -> Option<u8> {
     match value.as_bytes() {
         [bits @ b'8'..=b'9'] => Some(bits - b'0'),
@@ -276,7 +276,7 @@ mod tests {
                 &["permessage-deflate; client_max_window_bits=8"],
                 Some(NO_CONTEXT),
             ),
-            // Quoted values (RFC 7692, section 7.1.2.1, has an example).
+            // Quoted values (RFC 6455, section 9.1).
             (
                 &[r#"permessage-deflate; server_max_window_bits="10""#],
                 Some(NO_CONTEXT_9_BITS),

@@ -73,7 +73,7 @@ impl Header {
     ///
     /// # Errors
     ///
-    /// The [`Violation`], as soon as a byte shows it.
+    /// The [`Violation`], as soon as the first byte, the second or the whole length shows it.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_fail_at_the_first_byte_that_shows_it() {
+    fn headers_fail_before_their_mask_has_come() {
         for (bytes, want) in [
             (&[0x91][..], Violation::ReservedBits),
             (&[0xa2], Violation::ReservedBits),

@@ -8,7 +8,7 @@ use sha1::{Digest, Sha1};
 /// The version of the protocol, as in `Sec-WebSocket-Version` (RFC 6455, section 4.2.1).
 pub const VERSION: &str = "13";
 
-/// A header of the handshake that breaks its grammar: a bad request (RFC 6455, section 4.2.2).
+/// A header of the handshake that breaks its grammar: a bad request (RFC 6455, section 4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadHeader;
 

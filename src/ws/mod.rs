@@ -1,7 +1,8 @@
 //! The WebSocket protocol, server side, without IO: bytes in, events out; messages in, frames out.
 //!
-//! Two rules hold everywhere: whatever a client may not send is refused at the first byte that shows
-//! it, with a named [`Violation`]; and a client that is between two messages costs nothing.
+//! Two rules hold everywhere: whatever a client may not send is refused as soon as it shows, by a header
+//! or by the first byte of a text that cannot be, with a named [`Violation`]; and a client that is between
+//! two messages costs nothing.
 //! RFC 6455 is the protocol, RFC 7692 its compression.
 
 pub mod close;
