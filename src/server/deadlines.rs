@@ -54,3 +54,27 @@ impl Deadlines {
         self.queue.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::{Key, MemberId};
+    use crate::server::limits::DRAINING;
+
+    #[test]
+    fn a_socket_that_was_told_all_has_the_whole_time_and_at_most_a_second() {
+        let ticket = Ticket {
+            key: Key(0),
+            id: MemberId(0),
+        };
+        for micros in [0, 1, 50_000, 99_999, 100_000, 123_456] {
+            let (mut draining, now) = (Deadlines::new(DRAINING), Moment(micros));
+            draining.set(ticket, now.tick());
+            let time = draining.due().unwrap() - now;
+            assert!(
+                time >= DRAINING && time <= Duration::from_secs(1),
+                "{time:?}"
+            );
+        }
+    }
+}

@@ -171,6 +171,10 @@ const LARGE_READ: usize = 64 * 1024;
 /// The most messages or pings that can be allowed at once: what is beyond is kept in 16 bits.
 const MOST_AT_ONCE: u32 = 5_000;
 
+/// Time for the peer's FIN in answer to ours. With the tick that a deadline adds to make its time whole,
+/// no socket stays for more than a second after its last byte.
+pub(super) const DRAINING: Duration = Duration::from_millis(900);
+
 impl Limits {
     /// Bytes that one read takes: as many as half a lane can hold in their worst encoding beside the
     /// largest frame, and few while rates are on, so that nobody runs deep into debt by one read.

@@ -143,7 +143,7 @@ impl<N: Network> Server<N> {
             ended: Vec::new(),
             handshaking: Deadlines::new(limits.handshake_timeout),
             closing: Deadlines::new(limits.close_timeout),
-            draining: Deadlines::new(Duration::from_secs(1)),
+            draining: Deadlines::new(limits::DRAINING),
             watchman: Watchman::new(&limits),
             shutdown: None,
             next_id: 0,

@@ -412,7 +412,7 @@ impl Run {
         }
         if !socket.abandoned {
             return match socket.server_fin {
-                Some(since) if passed(since, Duration::from_secs(1)) => Ok(()),
+                Some(since) if passed(since, Duration::from_millis(900)) => Ok(()),
                 Some(_) => Err("is closed before it could answer the end".into()),
                 None => Err("is closed without a reason".into()),
             };
