@@ -56,7 +56,7 @@ pub(crate) struct Cli {
     #[arg(long, env = "HUSHD_MAX_MESSAGE", value_name = "SIZE", default_value = "64K", value_parser = size)]
     max_message: usize,
 
-    /// Frames of a message
+    /// Frames of a message, its last not counted
     #[arg(
         long,
         env = "HUSHD_MAX_FRAMES",

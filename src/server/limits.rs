@@ -25,7 +25,7 @@ pub struct Limits {
     pub head: HeadLimits,
     /// Bytes of a message (`--max-message`).
     pub max_message: usize,
-    /// Frames of a message (`--max-frames`).
+    /// Frames of a message, its last not counted (`--max-frames`).
     pub max_frames: u32,
     /// From the first byte of a message to its last (`--message-timeout`).
     pub message_timeout: Duration,
