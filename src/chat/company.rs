@@ -34,6 +34,16 @@ pub struct Greeting {
     pub refused: Option<String>,
 }
 
+/// A question whose answer may be a thousand times as long as itself. Who could ask many of them in one
+/// breath would make us hold all their answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Who is here?
+    Who,
+    /// What was said earlier?
+    History,
+}
+
 /// What comes of something that a member says.
 #[derive(Debug)]
 pub enum Verdict<'a> {
@@ -41,8 +51,8 @@ pub enum Verdict<'a> {
     Say(Said<'a>),
     /// The member alone is to be told this.
     Answer(String),
-    /// Likewise; and until it has taken this, it is to have no other answer of this kind.
-    History(String),
+    /// Likewise; and until it has taken this, it is to have no other answer to such a question.
+    Long(Question, String),
     /// The member has another name now, which is to be kept in its entry; and it is to be told so, if
     /// everybody will not be.
     Rename(Option<Name>, Option<String>),
@@ -165,14 +175,14 @@ impl Rooms {
         })
     }
 
-    /// Judges what a member says. `history_waits`: it has not yet taken an earlier [`Verdict::History`]. `time`
-    /// is in milliseconds since 1970.
+    /// Judges what a member says. `waits`: whether it has not yet taken an earlier [`Verdict::Long`] of this
+    /// kind. `time` is in milliseconds since 1970.
     pub fn hear<'a>(
         &mut self,
         key: Key,
         member: &'a Member,
         message: Message<'a>,
-        history_waits: bool,
+        waits: impl Fn(Question) -> bool,
         roster: &dyn Roster,
         (now, time): (Tick, u64),
     ) -> Verdict<'a> {
@@ -222,6 +232,7 @@ impl Rooms {
                 Ok(Renamed::No) => Verdict::Nothing,
                 Err(bad) => answer(Sent::from(&Refused::from(bad))),
             },
+            Ok(Request::Who) if waits(Question::Who) => answer(Sent::from(&Refused::BUSY)),
             Ok(Request::Who) => {
                 let members = room.members.iter().filter_map(|&key| roster.member(key));
                 let names = memory
@@ -229,17 +240,22 @@ impl Rooms {
                     .as_ref()
                     .and_then(|presence| presence.who(named(members)));
                 let online = memory.presence.as_ref().map_or(0, Presence::online);
-                answer(Sent::Who {
+                let who = Sent::Who {
                     online,
                     names: names.as_deref(),
-                })
+                };
+                Verdict::Long(Question::Who, who.to_json())
             }
-            Ok(Request::History { .. }) if history_waits => answer(Sent::from(&Refused::BUSY)),
-            Ok(Request::History { before, limit }) => Verdict::History(v1::history(|out| {
-                memory
-                    .archive
-                    .write_before(before.unwrap_or(u64::MAX), limit, HISTORY_ANSWER, out)
-            })),
+            Ok(Request::History { .. }) if waits(Question::History) => {
+                answer(Sent::from(&Refused::BUSY))
+            }
+            Ok(Request::History { before, limit }) => {
+                let before = before.unwrap_or(u64::MAX);
+                let archive = &memory.archive;
+                let json =
+                    v1::history(|out| archive.write_before(before, limit, HISTORY_ANSWER, out));
+                Verdict::Long(Question::History, json)
+            }
             Ok(Request::Ping) => answer(Sent::Pong { time }),
             Err(refused) => answer(Sent::from(&refused)),
         }

@@ -25,7 +25,7 @@ pub mod session;
 pub mod tick;
 pub mod v1;
 
-pub use company::{Arrival, Greeting, Verdict};
+pub use company::{Arrival, Greeting, Question, Verdict};
 pub use encoding::{Encoding, Format};
 pub use hand::Ends;
 pub use member::{Member, Roster};

@@ -30,7 +30,8 @@ struct Person {
     outbox: Outbox,
     /// What it has been written and has not read.
     wire: Vec<u8>,
-    history_waits: bool,
+    /// What it was told at length since its outbox was last empty.
+    answered: Vec<Question>,
 }
 
 impl Roster for BTreeMap<Key, Person> {
@@ -86,7 +87,7 @@ impl House {
                 member: arrival.member,
                 outbox,
                 wire: Vec::new(),
-                history_waits: false,
+                answered: Vec::new(),
             },
         );
         key
@@ -119,10 +120,14 @@ impl House {
     }
 
     fn say(&mut self, key: Key, message: Message<'_>) {
+        let person = self.people.get_mut(&key).unwrap();
+        if person.outbox.holds() == 0 {
+            person.answered.clear();
+        }
         let person = &self.people[&key];
         let place = person.member.place;
         let time = 1_755_500_000_000 + u64::from(self.now.0) * 100;
-        let waits = person.history_waits && person.outbox.holds() > 0;
+        let waits = |question| person.answered.contains(&question);
         let when = (self.now, time);
         match self
             .rooms
@@ -130,9 +135,9 @@ impl House {
         {
             Verdict::Say(said) => _ = self.rooms.append(place.room, &said, when),
             Verdict::Answer(json) => self.tell(key, &json),
-            Verdict::History(json) => {
+            Verdict::Long(question, json) => {
                 self.tell(key, &json);
-                self.people.get_mut(&key).unwrap().history_waits = true;
+                self.people.get_mut(&key).unwrap().answered.push(question);
             }
             Verdict::Rename(name, answer) => {
                 self.people.get_mut(&key).unwrap().member.name = name;
@@ -390,6 +395,24 @@ fn a_newcomer_gets_the_newest_and_can_ask_for_more() {
         ),
         (vec![1, 2, 3], &json!(false))
     );
+}
+
+#[test]
+fn a_question_with_a_long_answer_waits_until_the_last_answer_is_taken() {
+    let mut house = House::new(LIMITS);
+    let ann = house.chat("/", "ann");
+    house.read(ann);
+    for _ in 0..2 {
+        for question in ["who", "history", "who", "history"] {
+            house.ask(ann, json!({ "type": question }));
+        }
+        let read = house.read(ann);
+        let told: Vec<_> = read
+            .iter()
+            .map(|frame| frame["code"].as_str().or(frame["type"].as_str()).unwrap())
+            .collect();
+        assert_eq!(told, ["who", "history", "busy", "busy"]);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use slab::Slab;
 
 use super::debt::Debt;
-use crate::chat::{Key, Member, MemberId, Place, Roster, Tick};
+use crate::chat::{Key, Member, MemberId, Place, Question, Roster, Tick};
 use crate::feed::Outbox;
 use crate::http::Head;
 use crate::ws::Decoder;
@@ -128,9 +128,19 @@ impl Flags {
     pub(super) const HOLDS: Flags = Flags(1 << 13);
     /// Both sides are closed, or the connection is broken: it is not waited for.
     pub(super) const BROKEN: Flags = Flags(1 << 14);
+    /// It has been told who is in its room, and may not have taken that yet.
+    pub(super) const WHO: Flags = Flags(1 << 15);
 
     /// Those of a connection that does not simply take what its room says.
     pub(super) const OUT_OF_STEP: Flags = Flags(Flags::ENDED.0 | Flags::BLOCKED.0 | Flags::LAGS.0);
+
+    /// That it may not have taken the answer to such a question.
+    pub(super) fn asked(question: Question) -> Flags {
+        match question {
+            Question::Who => Flags::WHO,
+            Question::History => Flags::HISTORY,
+        }
+    }
 
     /// Whether a flag is set, or one of several.
     pub(super) fn has(self, flags: Flags) -> bool {

@@ -159,8 +159,10 @@ impl<N: Network> Server<N> {
         };
         if connection.outbox.holds() == 0 {
             connection.flags.clear(Flags::HISTORY);
+            connection.flags.clear(Flags::WHO);
         }
-        let history_waits = connection.flags.has(Flags::HISTORY);
+        let flags = connection.flags;
+        let waits = |question| flags.has(Flags::asked(question));
         if let Stage::Open(open) = &mut connection.stage {
             open.debt.owe_message();
         }
@@ -172,9 +174,7 @@ impl<N: Network> Server<N> {
         let Some(member) = roster.member(key) else {
             return;
         };
-        let verdict = self
-            .rooms
-            .hear(key, member, message, history_waits, roster, when);
+        let verdict = self.rooms.hear(key, member, message, waits, roster, when);
         match verdict {
             Verdict::Say(said) => {
                 let room = member.place.room;
@@ -184,10 +184,10 @@ impl<N: Network> Server<N> {
                 }
             }
             Verdict::Answer(json) => self.answer(key, &json),
-            Verdict::History(json) => {
+            Verdict::Long(question, json) => {
                 self.answer(key, &json);
                 if let Some(connection) = self.connection(key) {
-                    connection.flags.set(Flags::HISTORY);
+                    connection.flags.set(Flags::asked(question));
                 }
             }
             Verdict::Rename(name, answer) => {

@@ -177,6 +177,29 @@ fn many_pings_are_slowed_down_and_the_latest_is_answered() {
 }
 
 #[test]
+fn many_who_ask_for_long_answers_in_one_breath_hold_one_each() {
+    attacked("questions with long answers", &[], 16 * MIB, |server| {
+        let chat = "Sec-WebSocket-Protocol: chat.v1\r\n";
+        let emoji = "%F0%9F%98%80".repeat(28);
+        let join = |n| Peer::join_with(server, &format!("/who?name={emoji}{n}"), chat);
+        let mut askers: Vec<_> = (0..200).map(join).collect();
+        thread::sleep(Duration::from_millis(1_500)); // until they have been announced
+        let questions = ["who", "history"].map(|kind| format!("{{\"type\":\"{kind}\"}}"));
+        let questions = questions.map(|question| frame(TEXT, question.as_bytes()));
+        for asker in &mut askers {
+            let breath = questions.concat().repeat(80);
+            asker.stream.write_all(&breath).unwrap();
+        }
+        for asker in &mut askers {
+            let mut busy = 0;
+            while busy < 150 {
+                busy += usize::from(asker.hear().contains("\"busy\""));
+            }
+        }
+    });
+}
+
+#[test]
 fn floods_of_small_messages_from_many_do_not_drown_the_others() {
     attacked("floods from many", &[], 16 * MIB, |server| {
         let mut flooders: Vec<_> = (0..50).map(|_| Peer::join(server, "/floods")).collect();

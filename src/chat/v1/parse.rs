@@ -45,7 +45,7 @@ pub enum ErrorCode {
     Unsupported,
     /// A name that nobody can have.
     BadName,
-    /// The answer to an earlier question of the same kind is still on its way.
+    /// The answer to an earlier `who` or `history`, whichever this is, is still on its way.
     Busy,
 }
 
