@@ -42,7 +42,8 @@ export interface Room {
   /** Calls `listener` for each event of this type, in order. Gives back what takes it off again. */
   on<T extends keyof Events>(type: T, listener: (event: Events[T]) => void): () => boolean;
 
-  /** Says `text`, now or when we can, across any number of reconnects. Resolves with the id once the room has heard
+  /** Says `text`, now or when we can, across any number of reconnects; half a character (an emoji that was cut) becomes
+   *  U+FFFD. Resolves with the id once the room has heard
    *  it; rejects with an error whose `code` is one of `Failure`. */
   send(text: string, id?: string): Promise<string>;
 
@@ -52,11 +53,12 @@ export interface Room {
   /** Sends any other frame of docs/protocol.md. False if we cannot just now. */
   tell(frame: { type: 'who' } | { type: 'history'; before?: number; limit?: number } | { type: string }): boolean;
 
-  /** Asks for a name, now or when we can; a `name` event tells which one we got. */
+  /** Asks for a name, now or when we can, and again if the connection breaks first; a `name` event tells which one we
+   *  got. */
   rename(name: string): void;
 
-  /** Whether `text` is small enough for a message here. */
-  fits(text: string): boolean;
+  /** Whether `text` is small enough for a message here, under an id of usual length or this one. */
+  fits(text: string, id?: string): boolean;
 
   /** Dials now, not later; asks an open connection whether it is alive. */
   nudge(): void;

@@ -1,11 +1,10 @@
-// A room of a hushd server, kept open: all is heard once, and what is sent is acknowledged.
-// The protocol: docs/protocol.md. client.html holds this file word for word.
+// A room kept open as docs/protocol.md says. client.html holds this file word for word.
 
 const QUIET = 30_000; // after so long (ms) without a word we ask whether the server lives,
 const PATIENCE = 10_000; // and it has so long to greet, answer, acknowledge
 const now = () => Date.now();
 
-/** Opens the room at `url` (`ws://host/tea`) and keeps it open until `close()`. */
+/** Keeps the room at `url` (`ws://host/tea`) open until `close()`. */
 export function connect(url, options = {}) {
   const { protocols = ['chat.v1', 'chat'], slot = 500, cap = 30_000 } = options;
   const Socket = options.WebSocket ?? WebSocket;
@@ -14,19 +13,20 @@ export function connect(url, options = {}) {
   let { name: wish, session, since } = options;
   let [epoch, seq] = since?.split('.') ?? [];
   let socket, timer, comeBack;
-  let renamed = true; // no wish for a name is left to tell
+  let renamed = true; // no wish for a name is open
+  let former; // once we wished: our name as last announced
   let live = false; // past the replay: nothing we say now can be in it
   let tries = 0, limit = Infinity, quiet = QUIET, heard = 0;
   let asked = 0; // when we first spoke since we last heard
 
   const room = {
-    state: 'connecting', // then 'open', 'waiting' for the next try, or 'closed'
-    until: 0, // while waiting: the time of the next try
-    protocol: '', // 'chat.v1', or a plain stream of texts: 'chat' or ''
+    state: 'connecting', // 'open', 'waiting' or 'closed'
+    until: 0, // when the next try comes
+    protocol: '', // 'chat.v1', or for plain texts 'chat' or ''
     name: '', // as known here
-    member: 0, // our number here while the session lives
+    member: 0, // our number here
 
-    /** Calls `listener` for events of this type; returns what takes it off. */
+    /** Calls `listener` for each event; returns what takes it off. */
     on(type, listener) {
       const set = (listeners[type] ??= new Set()).add(listener);
       return () => set.delete(listener);
@@ -35,15 +35,16 @@ export function connect(url, options = {}) {
     /** Says `text`, now or later. Resolves once the room has heard it. */
     send(text, id = crypto.getRandomValues(new Uint32Array(3)).join('-')) {
       return new Promise((resolve, reject) => {
+        text = text.toWellFormed?.() ?? text; // half a character is none
         pending.set(id, { text, resolve, reject });
         utter(id);
       });
     },
 
-    /** Gives up a pending message, which may have been heard all the same. */
+    /** Gives up a pending message; it may have been heard. */
     forget: (id) => settle(id, 'forgotten'),
 
-    /** Sends any other frame, such as `{ type: 'who' }`. False if we cannot just now. */
+    /** Sends any other frame. False if we cannot just now. */
     tell(frame) {
       if (room.state !== 'open' || room.protocol !== 'chat.v1') return false;
       socket.send(JSON.stringify(frame));
@@ -52,15 +53,17 @@ export function connect(url, options = {}) {
       return true;
     },
 
-    /** Asks for a name, now or later; a 'name' event tells which one we got. */
+    /** Asks for a name, now or later; see the event 'name'. */
     rename(name) {
       wish = name;
-      renamed = room.tell({ type: 'name', name });
+      former ||= room.name;
+      renamed = false;
+      room.tell({ type: 'name', name });
     },
 
     /** Whether `text` is small enough for a message here. */
-    fits(text) {
-      const frame = JSON.stringify({ type: 'message', text, id: '-'.repeat(32) });
+    fits(text, id = '-'.repeat(32)) {
+      const frame = JSON.stringify({ type: 'message', text, id });
       return new TextEncoder().encode(frame).length <= limit;
     },
 
@@ -70,7 +73,7 @@ export function connect(url, options = {}) {
       else room.tell({ type: 'ping' });
     },
 
-    /** Options with which another `connect` goes on from here. */
+    /** Options for a `connect` that goes on from here. */
     save: () => ({
       name: wish,
       session,
@@ -88,16 +91,17 @@ export function connect(url, options = {}) {
 
   function dial() {
     hangUp();
-    become('connecting');
     asked = now();
     watch();
+    become('connecting');
+    if (room.state === 'closed') return; // by a listener
     try {
       const to = new URL(url);
       const saved = room.save();
       for (const key of ['name', 'since', 'session']) if (saved[key]) to.searchParams.set(key, saved[key]);
       socket = new Socket(to, protocols);
     } catch {
-      return lost(); // ws: from an https: page, say
+      return lost(); // ws: on an https: page
     }
     socket.onopen = () => {
       room.protocol = socket.protocol;
@@ -114,7 +118,7 @@ export function connect(url, options = {}) {
     live = false;
     if (!socket) return;
     socket.onopen = socket.onmessage = socket.onclose = null;
-    socket.close(); // may take forever: we do not wait
+    socket.close(); // may take forever
     socket = null;
   }
 
@@ -122,7 +126,7 @@ export function connect(url, options = {}) {
     hangUp();
     if (event.code === 4001) return become('closed', event);
     for (const [id, { sent }] of pending) if (sent && room.protocol !== 'chat.v1') settle(id, 'unknown');
-    // Full jitter: any moment up to the longest wait, lest a crowd return as one.
+    // Full jitter, lest a crowd return as one.
     const [least, most] = comeBack ?? [0, Math.min(cap, slot * 2 ** tries++)];
     const wait = least + Math.random() * (most - least);
     comeBack = null;
@@ -140,8 +144,7 @@ export function connect(url, options = {}) {
     for (const listener of listeners[type] ?? []) listener(event);
   }
 
-  // A connection can die without a word: a silence is broken by a question, and what stays
-  // unanswered (question, message, dialling) ends it.
+  // A connection can die without a word: we break a silence with a question, and no answer ends it.
   function watch() {
     clearTimeout(timer);
     const wait = (asked ? asked + PATIENCE : heard + quiet) - now();
@@ -154,7 +157,7 @@ export function connect(url, options = {}) {
     const message = pending.get(id);
     if (!message || !live) return;
     const { text } = message;
-    if (!room.fits(text)) return settle(id, 'too_large');
+    if (!room.fits(text, id)) return settle(id, 'too_large');
     message.sent = true;
     room.tell({ type: 'message', text, id }) || socket.send(text);
   }
@@ -167,7 +170,7 @@ export function connect(url, options = {}) {
   }
 
   function flush() {
-    live = true;
+    live = room.state === 'open'; // or a listener closed
     for (const id of pending.keys()) utter(id);
   }
 
@@ -180,8 +183,9 @@ export function connect(url, options = {}) {
     quiet = frame.ping || QUIET;
     become('open');
     emit('welcome', frame);
+    former &&= room.name;
     if (!renamed) room.rename(wish);
-    // Its pong follows the replay, which may hold what we would say again.
+    // The pong follows the replay, which may hold what we would repeat.
     if (!pending.size || !room.tell({ type: 'ping' })) flush();
   }
 
@@ -202,15 +206,17 @@ export function connect(url, options = {}) {
     if (type === 'history') frame.messages.forEach(own);
     if (type === 'pong' && !live) flush();
     if (type === 'bye') comeBack = frame.reconnect_ms;
-    for (const [was, is] of frame.renamed ?? []) if (was === room.name) called(is);
+    if (frame.code === 'bad_name') renamed = true;
+    for (const [was, is] of frame.renamed ?? []) if (was === former) called((former = is), (renamed = true));
     emit(type, frame);
     if (frame.own || type === 'accepted') settle(id);
     if (frame.retry) setTimeout(utter, 1000, id);
     else if (type === 'error') settle(id, frame.code, frame.message);
   }
 
-  // Plain texts have no sender: ours is the oldest under way that reads alike.
+  // Plain texts have no sender: ours is the oldest that reads alike.
   function hearPlain(text) {
+    tries = 0;
     const [id] = [...pending].find(([, said]) => said.sent && said.text === text) ?? [];
     emit('message', { type: 'message', text, time: now(), own: !!id, id });
     if (id) settle(id);

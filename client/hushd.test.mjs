@@ -182,6 +182,51 @@ test('a name is asked for when there is somebody to ask, and believed when the r
   assert.deepEqual(events.filter(([type]) => type === 'name').map(([, name]) => name), ['anna-2', 'anna-3']);
 });
 
+test('a wish for a name outlives the connection that it was told, and others with our name do not rename us', () => {
+  const { room, events } = enter({ name: 'ann' });
+  last().welcome();
+  last().say({ type: 'presence', online: 2, left: [], renamed: [['ann', 'al']], joined: ['ann'] });
+  assert.equal(room.name, 'ann', 'that was the ann before us');
+  room.rename('b');
+  last().say(message(1, { member: 7, from: 'b' }));
+  room.rename('c');
+  last().say({ type: 'presence', online: 2, left: [], renamed: [['ann', 'c']], joined: [] });
+  assert.equal(room.name, 'c', 'told at once, though we were heard as b meanwhile');
+  room.rename('d');
+  last().drop();
+  mock.timers.tick(60_000);
+  last().welcome({ name: 'c' });
+  assert.deepEqual(last().heard(), [{ type: 'name', name: 'd' }]);
+  last().say({ type: 'error', code: 'bad_name', message: 'no', retry: false });
+  last().drop();
+  mock.timers.tick(60_000);
+  last().welcome({ name: 'c' });
+  assert.deepEqual(last().sent, [], 'no for an answer');
+  assert.deepEqual(events.filter(([type]) => type === 'name').map(([, name]) => name), ['b', 'c']);
+});
+
+test('a listener may close the room at any moment', () => {
+  for (const moment of ['connecting', 'open', 'waiting']) {
+    const { room } = enter({ pending: [{ id: 'c-1', text: 'kept' }] });
+    room.on('state', ({ state }) => state === moment && room.close());
+    const before = sockets.length;
+    last().welcome();
+    if (room.state === 'open') last().drop();
+    mock.timers.tick(60_000);
+    assert.equal(room.state, 'closed', moment);
+    assert.equal(sockets.length, before, moment);
+    assert.deepEqual(room.save().pending, [{ id: 'c-1', text: 'kept' }]);
+  }
+});
+
+test('half a character is mended, and a long id counts', async () => {
+  const { room } = enter();
+  last().welcome({ max_message: 100 });
+  room.send('cut \ud83d', 'c-1');
+  assert.equal(last().heard()[0].text, 'cut \ufffd');
+  assert.equal(await outcome(room.send('x', 'i'.repeat(64))), 'too_large');
+});
+
 test('errors reach whom they concern', async () => {
   const { room, events } = enter();
   last().welcome();
@@ -218,4 +263,8 @@ test('without chat.v1 the oldest text under way that reads the same is ours', as
   assert.deepEqual(last().sent, ['kept']);
   last().onmessage({ data: 'kept' });
   assert.equal(await kept, 'c-3');
+  const drawn = mock.method(Math, 'random', () => 1);
+  last().drop();
+  assert.equal(room.until - Date.now(), 500, 'what was heard begins the waits anew');
+  drawn.mock.restore();
 });
