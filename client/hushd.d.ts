@@ -42,9 +42,9 @@ export interface Room {
   /** Calls `listener` for each event of this type, in order. Gives back what takes it off again. */
   on<T extends keyof Events>(type: T, listener: (event: Events[T]) => void): () => boolean;
 
-  /** Says `text`, now or when we can, across any number of reconnects; half a character (an emoji that was cut) becomes
-   *  U+FFFD. Resolves with the id once the room has heard
-   *  it; rejects with an error whose `code` is one of `Failure`. */
+  /** Says `text`, now or when we can, across any number of reconnects. Resolves with the id once the room has heard
+   *  it; rejects with an error whose `code` is one of `Failure`. Half a character (an emoji that was cut) is said as
+   *  U+FFFD. */
   send(text: string, id?: string): Promise<string>;
 
   /** Gives up a message not acknowledged; it may have been heard all the same. */

@@ -122,21 +122,33 @@ impl<'a> Request<'a> {
             .ok()
             .filter(|_| is_object)
         else {
-            return Err(Refused::new(
-                ErrorCode::BadRequest,
-                "a message is one JSON object",
-            ));
+            // What is wrong may be in another field, such as half a surrogate pair.
+            let id = serde_json::from_str::<OnlyId<'a>>(text).ok();
+            return Err(Refused {
+                id: id.filter(|_| is_object).and_then(|only| good(only.id)),
+                ..Refused::new(ErrorCode::BadRequest, "a message is one JSON object")
+            });
         };
-        let id = match &fields.id {
-            Some(Field::Text(id)) => {
-                Some(id.clone()).filter(|id| (1..=Request::MAX_ID).contains(&id.len()))
-            }
-            Some(Field::Number(_) | Field::Other) | None => None,
-        };
+        let id = good(fields.id.clone());
         fields
             .request()
             .map_err(|refused| Refused { id, ..refused })
     }
+}
+
+/// The id by which a client knows its request, if it is one.
+fn good(id: Option<Field<'_>>) -> Option<Cow<'_, str>> {
+    match id {
+        Some(Field::Text(id)) => Some(id).filter(|id| (1..=Request::MAX_ID).contains(&id.len())),
+        Some(Field::Number(_) | Field::Other) | None => None,
+    }
+}
+
+/// The id of an object whose other fields may be anything.
+#[derive(serde::Deserialize)]
+struct OnlyId<'a> {
+    #[serde(borrow)]
+    id: Option<Field<'a>>,
 }
 
 /// All fields that any request has. What the one at hand does not know is ignored.
@@ -218,7 +230,7 @@ fn bad<'a>(name: &str, what: &str) -> Refused<'a> {
 }
 
 /// The value of a field, as far as any field needs it. (`null` is a field that is not there.)
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Field<'a> {
     Text(Cow<'a, str>),
     Number(u64),
@@ -413,7 +425,13 @@ mod tests {
                 None,
             ),
             (
-                r#"{"type":"message","text":"\ud800"}"#,
+                r#"{"type":"message","text":"\ud800","id":"c-7"}"#,
+                BadRequest,
+                "a message is one JSON object",
+                Some("c-7"),
+            ),
+            (
+                r#"["\ud800","hi","c-7"]"#,
                 BadRequest,
                 "a message is one JSON object",
                 None,
