@@ -16,6 +16,7 @@ mod logs;
 mod origins;
 mod pressure;
 mod requests;
+mod returns;
 mod talkers;
 
 use common::crowd::Crowd;
