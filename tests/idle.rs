@@ -13,7 +13,7 @@ use std::time::Duration;
 use allocation_counter::{AllocationInfo, measure};
 use hushd::http::{Origins, Page, Site};
 use hushd::server::{Limits, Server};
-use network::{Simulated, World, prepare};
+use network::{Asks, Simulated, World, prepare};
 
 /// As many as make tables that double grow by as many entries.
 const CLIENTS: u32 = 1_024;
@@ -21,8 +21,13 @@ const CLIENTS: u32 = 1_024;
 /// An entry, its place in the room, and what the lists that outlive a turn have grown by.
 const BYTES_EACH: i64 = 88 + 4 + 3 * 16;
 
+/// What a name may cost beside itself: its one block's header, and its key in the room's index.
+const BYTES_OF_A_NAME: i64 = 64;
+const NAME: i64 = "0000000".len() as i64;
+
 /// Frames of a client, with a mask of zeros: a message, a ping and a pong.
 const SAID: &[u8] = &[0x81, 0x82, 0, 0, 0, 0, b'h', b'i'];
+const SAID_IN_CHAT: &[u8] = b"\x81\x9e\0\0\0\0{\"type\":\"message\",\"text\":\"hi\"}";
 const PING: &[u8] = &[0x89, 0x80, 0, 0, 0, 0];
 const PONG: &[u8] = &[0x8a, 0x80, 0, 0, 0, 0];
 /// The first half of a message, and the second.
@@ -36,12 +41,13 @@ struct Stage {
 }
 
 impl Stage {
-    fn new() -> Stage {
+    fn new(asks: Asks) -> Stage {
         prepare(4 * CLIENTS);
         let world = Rc::new(RefCell::new(World::default()));
+        world.borrow_mut().asks = asks;
         let site = Site {
             origins: Origins::new(Vec::new(), true),
-            subprotocols: &["chat"],
+            subprotocols: &["chat.v1"],
             deflate: false,
             page: Page::embedded(),
         };
@@ -49,6 +55,7 @@ impl Stage {
             message_rate: 0,
             byte_rate: 0,
             ping_rate: 0,
+            history: 0,
             ..Limits::default()
         };
         let server = Server::new(Simulated(Rc::clone(&world)), site, limits, 1).unwrap();
@@ -80,7 +87,7 @@ impl Stage {
         self.world.borrow_mut().arrive(more);
         self.clients += more;
         self.settle();
-        for frame in [SAID, PING, HALF, REST] {
+        for frame in [SAID, SAID_IN_CHAT, PING, HALF, REST] {
             self.each_sends(frame);
         }
         let pinged = self.world.borrow().time() + Duration::from_secs(35);
@@ -92,24 +99,45 @@ impl Stage {
     }
 }
 
-#[test]
-fn an_idle_open_connection_owns_no_heap() {
-    let mut stage = Stage::new();
+/// Blocks of heap that a thousand more clients own, and bytes for each of them.
+fn cost(asks: Asks) -> (i64, i64) {
+    let mut stage = Stage::new(asks);
     stage.live(CLIENTS);
     let AllocationInfo {
         count_current,
         bytes_current,
         ..
     } = measure(|| stage.live(CLIENTS));
-    assert_eq!(stage.server.counts().silent, 0);
-    assert_eq!(count_current, 0, "blocks of heap");
-    let each = bytes_current / i64::from(CLIENTS);
-    assert!(each <= BYTES_EACH, "{each} bytes of heap for each");
+    let counts = stage.server.counts();
+    let messages = match asks {
+        Asks::Room => 3 + 2 * 3, // those of the first thousand, then those of all
+        Asks::Guest | Asks::Named => 1 + 2, // of which only one is JSON
+    };
+    assert_eq!(counts.messages, u64::from(CLIENTS) * messages);
+    assert_eq!(counts.silent, 0);
+    (count_current, bytes_current / i64::from(CLIENTS))
+}
+
+#[test]
+fn an_idle_open_connection_owns_no_heap() {
+    for asks in [Asks::Room, Asks::Guest] {
+        let (blocks, each) = cost(asks);
+        assert_eq!(blocks, 0);
+        assert!(each <= BYTES_EACH, "{each} bytes of heap for each");
+    }
+}
+
+#[test]
+fn a_name_is_one_block_of_heap_and_a_key() {
+    let (blocks, each) = cost(Asks::Named);
+    assert_eq!(blocks, i64::from(CLIENTS));
+    let most = BYTES_EACH + BYTES_OF_A_NAME + NAME;
+    assert!(each <= most, "{each} bytes of heap for each");
 }
 
 #[test]
 fn whoever_holds_half_a_message_owns_heap() {
-    let mut stage = Stage::new();
+    let mut stage = Stage::new(Asks::Room);
     stage.live(CLIENTS);
     let half = measure(|| stage.each_sends(HALF));
     assert!(half.count_current >= i64::from(CLIENTS));

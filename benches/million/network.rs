@@ -17,9 +17,48 @@ use hushd::server::{Moment, Network, Readiness, Ready, Received, Sent, Transport
 /// As many as one `epoll_wait` brings.
 const EVENTS: usize = 1_024;
 
-/// What every newcomer asks, but for the number of its room.
-const REQUEST: &[u8] = b"GET /0000000 HTTP/1.1\r\nHost: 127.0.0.1:8001\r\nUpgrade: websocket\r\n\
-    Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+/// What newcomers ask for.
+#[derive(Clone, Copy, Default)]
+#[allow(dead_code)] // tests/idle.rs knows all of them
+pub(crate) enum Asks {
+    /// To be let into a room, by its number.
+    #[default]
+    Room,
+    /// The same, and to speak `chat.v1`.
+    Guest,
+    /// To speak `chat.v1` in the same room under a name, which is a number.
+    Named,
+}
+
+impl Asks {
+    /// The target and what the request has beside the usual. The number is written over the zeros.
+    const fn parts(self) -> (&'static str, &'static str) {
+        match self {
+            Asks::Room => ("/0000000", ""),
+            Asks::Guest => ("/0000000", "Sec-WebSocket-Protocol: chat.v1\r\n"),
+            Asks::Named => ("/?name=0000000", "Sec-WebSocket-Protocol: chat.v1\r\n"),
+        }
+    }
+
+    /// Writes a newcomer's request, and says how long it is.
+    fn write(self, number: u32, into: &mut [u8]) -> usize {
+        let (target, more) = self.parts();
+        let mut at = 0;
+        for part in ["GET ", target, USUAL, more, "\r\n"] {
+            into[at..at + part.len()].copy_from_slice(part.as_bytes());
+            at += part.len();
+        }
+        let (mut number, end) = (number, "GET ".len() + target.len());
+        for digit in into[end - 7..end].iter_mut().rev() {
+            *digit += (number % 10) as u8;
+            number /= 10;
+        }
+        at
+    }
+}
+
+const USUAL: &str = " HTTP/1.1\r\nHost: 127.0.0.1:8001\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 thread_local! {
     /// Bytes that the server has written. Sockets know only their number, as a descriptor is one, so
@@ -32,8 +71,8 @@ thread_local! {
 #[derive(Clone, Copy)]
 enum Unread {
     Nothing,
-    /// A request for the room of this number.
-    Request(u32),
+    /// A request with this number in it.
+    Request(Asks, u32),
     /// So many frames, each the same.
     Frames(&'static [u8], u32),
     End,
@@ -58,6 +97,8 @@ fn will_read(client: u32, what: Unread) {
 pub(crate) struct World {
     /// The rooms beside the first that newcomers go to by turns.
     pub(crate) other_rooms: u32,
+    /// What newcomers ask for.
+    pub(crate) asks: Asks,
     newcomers: u32,
     accepted: u32,
     events: VecDeque<Ready>,
@@ -142,7 +183,11 @@ impl Network for Simulated {
         let client = world.accepted;
         world.newcomers -= 1;
         world.accepted += 1;
-        will_read(client, Unread::Request(client % (world.other_rooms + 1)));
+        let number = match world.asks {
+            Asks::Room | Asks::Guest => client % (world.other_rooms + 1),
+            Asks::Named => client,
+        };
+        will_read(client, Unread::Request(world.asks, number));
         Ok((Wire(client), IpAddr::V4(Ipv4Addr::LOCALHOST)))
     }
 
@@ -174,14 +219,7 @@ impl Transport for Wire {
                         ..Received::default()
                     });
                 }
-                Unread::Request(mut room) => {
-                    into[..REQUEST.len()].copy_from_slice(REQUEST);
-                    for digit in into[5..12].iter_mut().rev() {
-                        *digit += (room % 10) as u8;
-                        room /= 10;
-                    }
-                    (REQUEST.len(), false)
-                }
+                Unread::Request(asks, number) => (asks.write(number, into), false),
                 Unread::Frames(frame, count) => {
                     let now = (into.len() / frame.len()).min(count as usize);
                     for at in 0..now {
