@@ -71,8 +71,11 @@ impl Name {
         }
         let mut before = None;
         for c in name.chars() {
-            if is_hidden(c) && !(is_part_of_emoji(c) && before.is_some_and(is_pictorial)) {
+            if is_hidden(c) && !before.is_some_and(|before| is_joined(before, c)) {
                 return Err(BadName::Forbidden(c));
+            }
+            if before == Some(ZERO_WIDTH_JOINER) && !is_pictorial(c) {
+                return Err(BadName::Forbidden(ZERO_WIDTH_JOINER));
             }
             before = Some(c);
         }
@@ -213,6 +216,9 @@ impl Names {
 
 const ZERO_WIDTH_JOINER: char = '\u{200d}';
 
+/// "Draw this in colour."
+const VARIATION_16: char = '\u{fe0f}';
+
 /// `Some` if this is, or could be mistaken for, the name of a guest.
 fn guest_number(name: &str) -> Option<Result<u32, BadName>> {
     let (guest, digits) = name.split_at_checked("guest-".len())?;
@@ -241,14 +247,20 @@ fn is_hidden(c: char) -> bool {
             | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The hidden characters that emoji are put together with: the joiner and "draw this in colour".
-fn is_part_of_emoji(c: char) -> bool {
-    matches!(c, ZERO_WIDTH_JOINER | '\u{fe0f}')
+/// Whether a hidden character belongs where it is, because it puts an emoji together.
+fn is_joined(before: char, hidden: char) -> bool {
+    match hidden {
+        VARIATION_16 => is_pictorial(before),
+        ZERO_WIDTH_JOINER => is_pictorial(before) || before == VARIATION_16,
+        _ => false,
+    }
 }
 
-/// Roughly: an emoji or another sign, or what may follow one.
+/// Roughly: what emoji are made of, the signs of their blocks included.
 fn is_pictorial(c: char) -> bool {
-    !c.is_ascii() && !c.is_alphanumeric()
+    matches!(c,
+        '\u{a9}' | '\u{ae}' | '\u{203c}' | '\u{2049}' | '\u{2122}' | '\u{2139}' | '\u{2190}'..='\u{2bff}'
+        | '\u{3030}' | '\u{303d}' | '\u{3297}' | '\u{3299}' | '\u{1f000}'..='\u{1faff}')
 }
 
 #[cfg(test)]
@@ -284,6 +296,10 @@ mod tests {
                 "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
                 "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}",
             ),
+            (
+                "\u{2764}\u{fe0f}\u{200d}\u{1f525}",
+                "\u{2764}\u{fe0f}\u{200d}\u{1f525}",
+            ),
             ("\u{3f3}\u{644}\u{64a}", "\u{3f3}\u{644}\u{64a}"),
         ] {
             assert_eq!(name(text).as_str(), want, "{text:?}");
@@ -316,6 +332,14 @@ mod tests {
             ("ann\u{fe0f}", BadName::Forbidden('\u{fe0f}')),
             ("\u{200d}\u{1f600}", BadName::Forbidden('\u{200d}')),
             ("\u{1f600}\u{200d}", BadName::Forbidden('\u{200d}')),
+            ("q\u{301}\u{fe0f}", BadName::Forbidden('\u{fe0f}')),
+            ("a\u{2014}\u{200d}\u{2014}b", BadName::Forbidden('\u{200d}')),
+            ("\u{2764}\u{fe0f}\u{fe0f}", BadName::Forbidden('\u{fe0f}')),
+            (
+                "\u{1f600}\u{200d}\u{200d}\u{1f600}",
+                BadName::Forbidden('\u{200d}'),
+            ),
+            ("\u{1f600}\u{200d}ann", BadName::Forbidden('\u{200d}')),
             ("ann\u{3164}", BadName::Forbidden('\u{3164}')),
             ("\u{2800}", BadName::Forbidden('\u{2800}')),
             ("ann\u{e0041}", BadName::Forbidden('\u{e0041}')),
