@@ -20,7 +20,7 @@ class Chat:
     def __init__(self, url, name):
         self.url, self.name = url, name
         self.session = self.epoch = self.socket = None
-        self.member = self.seq = 0
+        self.seq = 0
         self.pending = {}  # id -> text, until the room has heard it
 
     async def stay(self):
@@ -59,8 +59,8 @@ class Chat:
             case {"type": "welcome"}:
                 if frame["epoch"] != self.epoch:
                     self.seq = 0
-                self.epoch, self.session, self.member = frame["epoch"], frame["session"], frame["member"]
-                print(f"-- in {frame['room']} as {frame['name']}, {frame['online']} others")
+                self.epoch, self.session = frame["epoch"], frame["session"]
+                print(f"-- in {frame['room']} as {frame['name']}, {frame['online']} are here")
                 # Its pong comes after what we missed, which may hold what we would now say again.
                 await socket.send('{"type":"ping"}')
             case {"type": "pong"}:
@@ -69,8 +69,7 @@ class Chat:
                     await self.utter(id, text)
             case {"type": "message"}:
                 self.seq = frame["seq"]
-                if frame["member"] == self.member:
-                    self.pending.pop(frame.get("id"), None)
+                self.pending.pop(frame.get("id"), None)  # ours: nobody else can guess the id
                 print(f"{frame['from']}: {frame.get('text', '(data)')}")
             case {"type": "accepted"}:
                 self.pending.pop(frame["id"], None)
