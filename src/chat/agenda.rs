@@ -89,10 +89,26 @@ impl Rooms {
             }
             memory.noted_due = due;
         }
-        let bytes = memory.archive.reserved();
-        self.archived = self.archived - memory.noted_bytes + bytes;
-        memory.noted_bytes = bytes;
+        self.weigh_archive(key);
         self.keep_archives_small();
+    }
+
+    /// The archive of a room may have grown or shrunk.
+    fn weigh_archive(&mut self, key: RoomKey) {
+        let room = self.rooms.get_mut(key.0 as usize);
+        let Some(memory) = room.and_then(|room| room.memory.as_mut()) else {
+            return;
+        };
+        let bytes = memory.archive.reserved();
+        let noted = std::mem::replace(&mut memory.noted_bytes, bytes);
+        if bytes == noted {
+            return;
+        }
+        self.archived = self.archived - noted + bytes;
+        self.archives.remove(&(noted, key));
+        if bytes > 0 {
+            self.archives.insert((bytes, key));
+        }
     }
 
     /// All archives together hold too much: first those of empty rooms go, then half of the largest.
@@ -101,17 +117,14 @@ impl Rooms {
             if self.close_longest_vacant() {
                 continue;
             }
-            let memories = self
-                .rooms
-                .iter_mut()
-                .filter_map(|(_, room)| room.memory.as_mut());
-            let Some(memory) = memories.max_by_key(|memory| memory.noted_bytes) else {
+            let Some(&(_, key)) = self.archives.last() else {
                 return;
             };
-            memory.archive.forget_half();
-            let bytes = memory.archive.reserved();
-            self.archived = self.archived - memory.noted_bytes + bytes;
-            memory.noted_bytes = bytes;
+            let room = self.rooms.get_mut(key.0 as usize);
+            if let Some(memory) = room.and_then(|room| room.memory.as_mut()) {
+                memory.archive.forget_half();
+            }
+            self.weigh_archive(key);
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct Rooms {
     pub(super) vacant: BTreeSet<(Tick, RoomKey)>,
     /// Bytes of all archives.
     pub(super) archived: usize,
+    /// Rooms whose archives hold anything, by how many bytes: the largest is last.
+    pub(super) archives: BTreeSet<(usize, RoomKey)>,
     /// Bytes of all lanes.
     pub(super) lanes: usize,
 }
@@ -107,6 +109,7 @@ impl Rooms {
             agenda: BTreeSet::new(),
             vacant: BTreeSet::new(),
             archived: 0,
+            archives: BTreeSet::new(),
             lanes: 0,
         }
     }
@@ -212,6 +215,7 @@ impl Rooms {
         self.lanes -= room.noted_bytes;
         if let Some(memory) = room.memory {
             self.archived -= memory.noted_bytes;
+            self.archives.remove(&(memory.noted_bytes, key));
             memory.noted_due.map(|due| self.agenda.remove(&(due, key)));
             memory.vacant.map(|since| self.vacant.remove(&(since, key)));
         }
