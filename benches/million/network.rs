@@ -197,8 +197,8 @@ impl Network for Simulated {
         Ok(())
     }
 
-    fn shed(&mut self, _: &[u8]) -> bool {
-        false
+    fn shed(&mut self, _: &[u8]) -> io::Result<()> {
+        Err(ErrorKind::WouldBlock.into())
     }
 
     fn stop_listening(&mut self) {}

@@ -38,6 +38,7 @@ impl Rooms {
 
     fn call_room(&mut self, key: RoomKey, roster: &dyn Roster, now: Tick) -> bool {
         let ttl = self.limits.history_ttl;
+        let is_full = self.is_full(key);
         let Some(room) = self.rooms.get_mut(key.0 as usize) else {
             return false;
         };
@@ -46,6 +47,14 @@ impl Rooms {
         };
         if memory.vacant.is_some_and(|since| since.after(ttl) <= now) {
             self.close(key);
+            return false;
+        }
+        if is_full {
+            // As with what is said: it waits until the hand has come round.
+            if let Some(noted) = memory.noted_due.replace(now.after(1)) {
+                self.agenda.remove(&(noted, key));
+            }
+            self.agenda.insert((now.after(1), key));
             return false;
         }
         memory.archive.expire(now);

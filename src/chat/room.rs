@@ -116,8 +116,8 @@ impl Room {
                 *followed = None;
             }
         }
-        if self.members.is_empty() {
-            self.members = Vec::new();
+        if self.members.len() < self.members.capacity() / 4 {
+            self.members.shrink_to(2 * self.members.len());
         }
         self.members.get(seat).copied()
     }

@@ -1,6 +1,6 @@
 //! Newcomers, at a bounded pace.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ const SURPLUS: usize = 16;
 
 /// How long accepting pauses once the system has no descriptor or memory left.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Handshakes that are finished and may stand behind one that is not, beside as many as are not.
+const FINISHED: usize = 1_024;
 
 /// Whether somebody may be waiting at the door, and whether we look.
 #[derive(Debug, Default)]
@@ -61,17 +64,23 @@ impl<N: Network> Server<N> {
             }
             match self.network.accept() {
                 Ok((socket, address)) => self.admit(socket, address),
+                Err(error) if is_nobody(&error) => {
+                    self.pace.waiting = false;
+                    return;
+                }
                 Err(error) => match error.kind() {
-                    ErrorKind::WouldBlock => {
-                        self.pace.waiting = false;
-                        return;
-                    }
                     // A newcomer that has gone again, or a signal: nothing (accept(2)).
                     ErrorKind::ConnectionAborted | ErrorKind::Interrupted => {}
                     _ if is_shortage(&error) => {
+                        let shed = self.shed();
+                        if shed.as_ref().is_err_and(is_nobody) {
+                            // The kernel looks for a descriptor before it looks who is there.
+                            self.pace.waiting = false;
+                            return;
+                        }
                         self.counts.accept_shortages += 1;
                         self.notice(Notice::Shortage, format_args!("cannot accept: {error}"));
-                        if !self.shed() {
+                        if shed.is_err() {
                             self.pace.not_before = self.now + PAUSE;
                             return;
                         }
@@ -136,8 +145,16 @@ impl<N: Network> Server<N> {
             stage: Stage::Handshaking(Head::default()),
         });
         log::debug!("{address} has connected as #{}", id.0);
+        self.strangers += 1;
         self.handshaking.set(super::Ticket { key, id }, now);
-        if self.handshaking.len() > self.limits.max_handshaking {
+        if self.handshaking.len() > 2 * self.strangers + FINISHED {
+            let connections = &self.connections;
+            self.handshaking.retain(|ticket| {
+                let there = connections.get(ticket.key.0 as usize);
+                there.is_some_and(|found| found.id == ticket.id && found.is_handshaking())
+            });
+        }
+        if self.strangers > self.limits.max_handshaking {
             self.squeeze_handshakes();
         }
     }
@@ -145,9 +162,7 @@ impl<N: Network> Server<N> {
     /// Too many have not finished their handshakes: the oldest makes room.
     fn squeeze_handshakes(&mut self) {
         self.forget_finished_handshakes();
-        if self.handshaking.len() > self.limits.max_handshaking
-            && let Some((_, oldest)) = self.handshaking.front()
-        {
+        if let Some((_, oldest)) = self.handshaking.front() {
             self.handshaking.pop_front();
             self.counts.handshakes_squeezed += 1;
             self.end(
@@ -158,18 +173,23 @@ impl<N: Network> Server<N> {
     }
 
     /// No descriptor is left: tells one newcomer so, by way of the reserve.
-    fn shed(&mut self) -> bool {
+    fn shed(&mut self) -> io::Result<()> {
         let mut response = Vec::new();
         let body = self.response_to(Refusal::Full, &mut response);
         response.extend_from_slice(body);
-        let shed = self.network.shed(&response);
-        self.counts.shed += u64::from(shed);
-        shed
+        self.network.shed(&response)?;
+        self.counts.shed += 1;
+        Ok(())
     }
 }
 
+/// Whether nobody is at the door: the next to come will be an event.
+fn is_nobody(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::WouldBlock
+}
+
 /// Whether the system lacks descriptors or memory: EMFILE, ENFILE, ENOBUFS, ENOMEM.
-fn is_shortage(error: &std::io::Error) -> bool {
+fn is_shortage(error: &io::Error) -> bool {
     use rustix::io::Errno;
     error.raw_os_error().is_some_and(|code| {
         [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM]

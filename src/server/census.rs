@@ -90,7 +90,7 @@ impl<N: Network> Server<N> {
             ..Census::default()
         };
         let listed = self.listed();
-        let (mut blocked, mut counted, mut seated) = (0, 0, 0);
+        let (mut blocked, mut counted, mut seated, mut strangers) = (0, 0, 0, 0);
         for (entry, connection) in &self.connections {
             let key = Key(entry as u32);
             let flags = connection.flags;
@@ -103,6 +103,7 @@ impl<N: Network> Server<N> {
             self.check_patience(connection)
                 .map_err(|wrong| format!("{key:?} {wrong}"))?;
             blocked += usize::from(flags.has(Flags::BLOCKED));
+            strangers += usize::from(connection.is_handshaking());
             counted += u32::from(flags.has(Flags::COUNTED));
             let held = connection.held();
             ensure!(
@@ -157,6 +158,11 @@ impl<N: Network> Server<N> {
             blocked == self.blocked,
             "{blocked} are full, not {}",
             self.blocked
+        );
+        ensure!(
+            strangers == self.strangers,
+            "{strangers} have not finished their handshakes, not {}",
+            self.strangers
         );
         ensure!(
             counted == self.addresses.values().sum::<u32>(),
@@ -352,7 +358,7 @@ impl<N: Network> Server<N> {
             (heads, limits.max_heads, "bytes of heads"),
             (halves, limits.max_half_messages, "bytes of half messages"),
             (archives, limits.histories_bytes, "bytes of archives"),
-            (self.handshaking.len(), limits.max_handshaking, "handshakes"),
+            (self.strangers, limits.max_handshaking, "handshakes"),
         ] {
             ensure!(
                 found <= limit,

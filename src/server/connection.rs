@@ -165,6 +165,14 @@ impl Flags {
 }
 
 impl<S> Connection<S> {
+    /// Whether its request has not wholly come.
+    pub(super) fn is_handshaking(&self) -> bool {
+        match &self.stage {
+            Stage::Handshaking(_) => true,
+            Stage::Open(_) | Stage::Closing(_) => false,
+        }
+    }
+
     /// Where it sits, if it is in a room.
     pub(super) fn place(&self) -> Option<Place> {
         match &self.stage {

@@ -50,6 +50,12 @@ impl Deadlines {
         }
     }
 
+    /// Forgets those who need not be waited for.
+    pub(super) fn retain(&mut self, waits: impl Fn(Ticket) -> bool) {
+        self.queue.retain(|(_, ticket)| waits(*ticket));
+        self.queue.shrink_to_fit();
+    }
+
     pub(super) fn len(&self) -> usize {
         self.queue.len()
     }

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::mem;
 
 use super::connection::{Awaits, Farewell, Flags, Gone, Stage, Ticket};
 use super::report::Notice;
@@ -103,13 +104,23 @@ impl<N: Network> Server<N> {
         connection
             .outbox
             .finish(lane_of(place, &self.rooms, &self.lobby));
-        connection.stage = Stage::Closing(Farewell { place, awaits });
         connection.flags.clear(Flags::RESTS);
         connection.flags.clear(Flags::PARKED);
         let id = connection.id;
+        self.come_to(key, Stage::Closing(Farewell { place, awaits }));
         self.closing.set(Ticket { key, id }, now);
         self.will_write(key);
         self.will_read(key);
+    }
+
+    /// A connection has come so far.
+    pub(super) fn come_to(&mut self, key: Key, stage: Stage) {
+        if let Some(connection) = self.connections.get_mut(key.0 as usize) {
+            match mem::replace(&mut connection.stage, stage) {
+                Stage::Handshaking(_) => self.strangers -= 1,
+                Stage::Open(_) | Stage::Closing(_) => {}
+            }
+        }
     }
 
     /// This connection leaves with this turn; nothing more is read from it or written to it.
@@ -118,7 +129,7 @@ impl<N: Network> Server<N> {
             return;
         };
         connection.flags.set(Flags::ENDED);
-        let (id, peer) = (connection.id.0, connection.peer);
+        let (id, peer, place) = (connection.id.0, connection.peer, connection.place());
         if why.is_our_doing() {
             // Its socket may be full, in the middle of a frame: the kernel's queue goes too.
             connection.socket.abandon();
@@ -139,6 +150,8 @@ impl<N: Network> Server<N> {
             Gone::Closed | Gone::Vanished | Gone::Broken(_) => {}
         }
         self.depart(key);
+        let awaits = Awaits::Outbox;
+        self.come_to(key, Stage::Closing(Farewell { place, awaits }));
         self.ended.push(key);
     }
 
@@ -151,10 +164,8 @@ impl<N: Network> Server<N> {
         };
         let place = Some(member.place);
         self.rooms.depart(key, member, roster, now);
-        if let Some(connection) = self.connections.get_mut(key.0 as usize) {
-            let awaits = Awaits::Outbox;
-            connection.stage = Stage::Closing(Farewell { place, awaits });
-        }
+        let awaits = Awaits::Outbox;
+        self.come_to(key, Stage::Closing(Farewell { place, awaits }));
     }
 
     pub(super) fn reap(&mut self) {
@@ -188,6 +199,7 @@ impl<N: Network> Server<N> {
         }
         if self.connections.is_empty() {
             self.connections = slab::Slab::new();
+            self.highest = 0;
         }
         self.pace.room_again();
     }

@@ -142,7 +142,9 @@ impl<N: Network> Server<N> {
         }
     }
 
-    fn squeeze_owed(&mut self) {
+    /// Likewise for what is owed. One read can make it many times what it brought, so this is looked at
+    /// after each.
+    pub(super) fn squeeze_owed(&mut self) {
         while self.holdings.all.owed > self.limits.max_owed_in_all
             && let Some(key) = self.holdings.largest(|held| held.owed)
         {

@@ -235,6 +235,7 @@ impl Limits {
             ("--max-rooms", self.max_rooms),
             ("--max-message", self.max_message),
             ("--max-frames", self.max_frames as usize),
+            ("--max-owed", self.max_owed),
         ] {
             if value == 0 {
                 return unfit(format!("{option} must be at least 1"));
@@ -358,6 +359,13 @@ mod tests {
                     ..base()
                 },
                 "--max-rooms",
+            ),
+            (
+                Limits {
+                    max_owed: 0,
+                    ..base()
+                },
+                "--max-owed must be at least 1",
             ),
             (
                 Limits {

@@ -21,6 +21,9 @@ mod talk;
 mod transport;
 mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use std::hash::BuildHasher;
@@ -50,6 +53,9 @@ use holdings::Holdings;
 use report::Notices;
 use shutdown::Shutdown;
 use watch::Watchman;
+
+/// Entries that an empty list keeps space for.
+const SPARE: usize = 256;
 
 /// A chat server.
 pub struct Server<N: Network> {
@@ -85,6 +91,8 @@ pub struct Server<N: Network> {
     ended: Vec<Key>,
 
     handshaking: Deadlines,
+    /// Connections that have not finished their handshake.
+    strangers: usize,
     closing: Deadlines,
     draining: Deadlines,
     watchman: Watchman,
@@ -142,6 +150,7 @@ impl<N: Network> Server<N> {
             gathering: BinaryHeap::new(),
             ended: Vec::new(),
             handshaking: Deadlines::new(limits.handshake_timeout),
+            strangers: 0,
             closing: Deadlines::new(limits.close_timeout),
             draining: Deadlines::new(limits::DRAINING),
             watchman: Watchman::new(&limits),
@@ -184,6 +193,9 @@ impl<N: Network> Server<N> {
     /// Waits until something is ready or due, and notes what.
     fn wait(&mut self) -> io::Result<()> {
         let timeout = self.patience();
+        if timeout != Some(Duration::ZERO) {
+            self.give_back();
+        }
         let mut ready = std::mem::take(&mut self.ready);
         self.network.wait(timeout, &mut ready)?;
         self.now = self.network.now();
@@ -221,6 +233,23 @@ impl<N: Network> Server<N> {
         .flatten()
         .min()
         .map(|due| due - now)
+    }
+
+    /// Before it goes to sleep, the server gives back what its lists have grown by when much was going on.
+    fn give_back(&mut self) {
+        self.to_read.shrink_to(SPARE);
+        self.to_write.shrink_to(SPARE);
+        self.busy.shrink_to(SPARE);
+        self.ended.shrink_to(SPARE);
+        if self.resting.is_empty() {
+            self.resting.shrink_to(SPARE);
+        }
+        if self.gathering.is_empty() {
+            self.gathering.shrink_to(SPARE);
+        }
+        if self.addresses.is_empty() {
+            self.addresses.shrink_to_fit();
+        }
     }
 
     /// Something is new with a connection.

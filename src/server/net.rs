@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -140,18 +141,22 @@ impl Network for Kernel {
             .register(socket, Token(key.0 as usize), both)
     }
 
-    fn shed(&mut self, response: &[u8]) -> bool {
-        if self.reserve.take().is_none() {
-            self.reserve = File::open("/dev/null").ok();
-            return false;
-        }
-        let shed = self.accept().map(|(mut socket, _)| {
-            // Best effort: the buffer of a new socket is empty, and the peer may be gone.
-            let _ = socket.write(response);
-            let _ = socket.shutdown(Shutdown::Both);
-        });
+    fn shed(&mut self, response: &[u8]) -> io::Result<()> {
+        // Where the reserve could not be had again, there is none to give up: the next one may be luckier.
+        let reserve = self.reserve.take();
+        let had_one = reserve.is_some();
+        drop(reserve);
+        let shed = if had_one {
+            self.accept().map(|(mut socket, _)| {
+                // Best effort: the buffer of a new socket is empty, and the peer may be gone.
+                let _ = socket.write(response);
+                let _ = socket.shutdown(Shutdown::Both);
+            })
+        } else {
+            Err(Errno::MFILE.into())
+        };
         self.reserve = File::open("/dev/null").ok();
-        shed.is_ok()
+        shed
     }
 
     fn stop_listening(&mut self) {

@@ -3,12 +3,15 @@
 use std::cmp::Reverse;
 use std::mem;
 
-use super::connection::{Awaits, Farewell, Flags, Gone, Half, Stage, Ticket};
+use super::connection::{Awaits, Connection, Farewell, Flags, Gone, Half, Stage, Ticket};
 use super::report::Notice;
 use super::{Limits, Network, Server, Transport};
 use crate::chat::{Key, RoomKey};
 use crate::http::{self, Answer};
 use crate::ws::{CloseCode, Decoder, Event, Frame, Message, Rules, Violation};
+
+/// Bytes of answers after which a client is not heard until they have been offered to it.
+const ANSWERS: usize = 64 * 1024;
 
 impl<N: Network> Server<N> {
     pub(super) fn receive(&mut self) {
@@ -20,6 +23,7 @@ impl<N: Network> Server<N> {
             if let Some(connection) = self.holder(ticket) {
                 connection.flags.clear(Flags::TO_READ);
                 self.read(ticket);
+                self.squeeze_owed();
             }
         }
     }
@@ -29,6 +33,12 @@ impl<N: Network> Server<N> {
             return;
         }
         let key = ticket.key;
+        let owes_answers = |connection: &mut Connection<N::Socket>| {
+            connection.flags.has(Flags::TO_WRITE) && connection.outbox.holds() > ANSWERS
+        };
+        if self.connection(key).is_some_and(owes_answers) {
+            return self.will_read(key);
+        }
         if let Some(mut unheard) = self.take_unheard(key) {
             self.hear(key, &mut unheard);
             self.weigh(key);
@@ -37,7 +47,8 @@ impl<N: Network> Server<N> {
         }
         let mut scratch = mem::take(&mut self.scratch);
         if let Some(connection) = self.connection(key) {
-            let half_closed = connection.flags.has(Flags::HALF_CLOSED);
+            let is_over =
+                connection.flags.has(Flags::HALF_CLOSED) || connection.flags.has(Flags::BROKEN);
             match connection.socket.receive(&mut scratch) {
                 Err(error) => self.end(key, Gone::Broken(error.kind())),
                 Ok(received) if received.end => self.said_its_last(key),
@@ -48,7 +59,7 @@ impl<N: Network> Server<N> {
                     }
                     // Data and FIN that arrive together bring one event and a short read: only
                     // another read tells of the end.
-                    if received.more || half_closed && received.bytes > 0 {
+                    if received.more || is_over && received.bytes > 0 {
                         self.will_read(key);
                     }
                 }
@@ -196,8 +207,9 @@ impl<N: Network> Server<N> {
     }
 
     /// Bytes came from a member. They are heard to their end, unless compressed messages among them say
-    /// more than a read could: then the rest waits for its turn, so that a room never gets more at once
-    /// than half a lane was checked to hold.
+    /// more than a read could, or the answers to them are many: then the rest waits for its turn, so that a
+    /// room never gets more at once than half a lane was checked to hold, and a client no more answers than
+    /// it has asked for and may take.
     fn hear(&mut self, key: Key, bytes: &mut [u8]) {
         let now = self.tick();
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
@@ -214,7 +226,7 @@ impl<N: Network> Server<N> {
         let rules = rules(&self.limits, deflate);
         let mut input = bytes;
         let mut inflater = self.inflater.take();
-        let mut spare = self.limits.read_bytes();
+        let (mut spare, mut answers) = (self.limits.read_bytes(), ANSWERS);
         let last = loop {
             let message = match decoder.next(&mut input, &rules) {
                 Ok(None) => break None,
@@ -244,8 +256,8 @@ impl<N: Network> Server<N> {
                 }
             };
             since = now;
-            self.say(key, message);
-            if spare == 0 {
+            answers = answers.saturating_sub(self.say(key, message));
+            if spare == 0 || answers == 0 {
                 break None;
             }
         };

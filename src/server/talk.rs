@@ -40,6 +40,11 @@ impl<N: Network> Server<N> {
         let Ok(room_key) = self.rooms.enter(&upgrade.room) else {
             return self.refuse(key, Refusal::TooManyRooms);
         };
+        if !rest.is_empty() && self.rooms.is_full(room_key) {
+            // A client waits for our answer before it says anything (RFC 6455, section 4.1). Where it has not,
+            // there must be space for what it says: it cannot be unread.
+            return self.refuse(key, Refusal::Full);
+        }
         let format = match upgrade.subprotocol {
             Some(v1::SUBPROTOCOL) => Format::ChatV1,
             Some(_) | None => Format::Plain,
@@ -73,16 +78,17 @@ impl<N: Network> Server<N> {
         let mut response = Vec::with_capacity(512);
         upgrade.write_response(&mut response);
         connection.outbox = Outbox::join(lane);
-        connection.stage = Stage::Open(Open {
-            member: arrival.member,
-            half: None,
-            debt: Debt::default(),
-        });
         log::debug!(
             "#{} is in {}",
             connection.id.0,
             http::Escaped(upgrade.room.as_bytes())
         );
+        let open = Open {
+            member: arrival.member,
+            half: None,
+            debt: Debt::default(),
+        };
+        self.come_to(key, Stage::Open(open));
         self.counts.upgraded += 1;
         self.greet(key, response, arrival.greeting);
         if !rest.is_empty() {
@@ -118,7 +124,10 @@ impl<N: Network> Server<N> {
             connection.outbox.tell(lane, piece);
         }
         connection.outbox.wrote(written);
-        self.will_write(key);
+        // At once, before more is said: the archive may be about to forget where the replay begins.
+        if self.offer(key) {
+            self.will_write(key);
+        }
     }
 
     /// A member asks whether we are there (RFC 6455, section 5.5.2), and that was the `last` that came
@@ -152,10 +161,10 @@ impl<N: Network> Server<N> {
         }
     }
 
-    /// A member says something.
-    pub(super) fn say(&mut self, key: Key, message: Message<'_>) {
+    /// A member says something. Returns how many bytes it is answered.
+    pub(super) fn say(&mut self, key: Key, message: Message<'_>) -> usize {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
+            return 0;
         };
         if connection.outbox.holds() == 0 {
             connection.flags.clear(Flags::HISTORY);
@@ -167,12 +176,12 @@ impl<N: Network> Server<N> {
             open.debt.owe_message();
         }
         if self.shutdown.is_some() {
-            return;
+            return 0;
         }
         let when = (self.now.tick(), self.network.unix_millis());
         let roster = &self.connections;
         let Some(member) = roster.member(key) else {
-            return;
+            return 0;
         };
         let verdict = self.rooms.hear(key, member, message, waits, roster, when);
         match verdict {
@@ -182,13 +191,18 @@ impl<N: Network> Server<N> {
                 if self.rooms.append(room, &said, when) {
                     self.busy.push_back(Round::new(room, self.now));
                 }
+                0
             }
-            Verdict::Answer(json) => self.answer(key, &json),
+            Verdict::Answer(json) => {
+                self.answer(key, &json);
+                json.len()
+            }
             Verdict::Long(question, json) => {
                 self.answer(key, &json);
                 if let Some(connection) = self.connection(key) {
                     connection.flags.set(Flags::asked(question));
                 }
+                json.len()
             }
             Verdict::Rename(name, answer) => {
                 if let Some(connection) = self.connection(key)
@@ -196,9 +210,11 @@ impl<N: Network> Server<N> {
                 {
                     open.member.name = name;
                 }
+                let answered = answer.as_ref().map_or(0, String::len);
                 answer.into_iter().for_each(|json| self.answer(key, &json));
+                answered
             }
-            Verdict::Nothing => {}
+            Verdict::Nothing => 0,
         }
     }
 

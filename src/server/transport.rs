@@ -113,8 +113,11 @@ pub trait Network {
     fn register(&mut self, socket: &mut Self::Socket, key: Key) -> io::Result<()>;
 
     /// Turns one newcomer away although no descriptor is left: gives up a reserve, takes the newcomer
-    /// in its place, writes `response` to it, and closes it. Returns whether that was possible.
-    fn shed(&mut self, response: &[u8]) -> bool;
+    /// in its place, writes `response` to it, and closes it.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nobody is there, and whatever else `accept(2)` has, a reserve that is gone included.
+    fn shed(&mut self, response: &[u8]) -> io::Result<()>;
 
     /// Accepts nobody any more.
     fn stop_listening(&mut self);

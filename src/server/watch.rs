@@ -136,7 +136,7 @@ impl<N: Network> Server<N> {
         while let Some((_, ticket)) = self.handshaking.front() {
             if self
                 .holder(ticket)
-                .is_some_and(|found| matches!(found.stage, Stage::Handshaking(_)))
+                .is_some_and(|found| found.is_handshaking())
             {
                 return;
             }
@@ -253,6 +253,9 @@ impl<N: Network> Server<N> {
             self.counts.message_timeouts += 1;
             let reason = "the message took too long";
             self.say_last(key, CloseCode::POLICY, reason, Awaits::Outbox);
+        } else if flags.has(Flags::PINGED) && flags.has(Flags::BLOCKED) {
+            // The ping may still stand behind what it is taking; there is a time for taking nothing.
+            self.has_time_to_answer(key);
         } else if flags.has(Flags::PINGED) {
             // What it may have said is heard first.
             if silence > dead && !flags.has(Flags::TO_READ) {
@@ -264,13 +267,20 @@ impl<N: Network> Server<N> {
             connection
                 .outbox
                 .tell(lane, Piece::Bytes(Cow::Borrowed(PING)));
-            // The time to answer begins now, however late the watchman comes.
-            let late = silence - interval;
-            connection.heard = connection.heard.after(late);
-            if let Stage::Open(open) = &mut connection.stage {
-                open.debt = open.debt.after(late, &self.limits);
-            }
+            self.has_time_to_answer(key);
             self.will_write(key);
+        }
+    }
+
+    /// The time to answer a ping begins now, however late the watchman comes.
+    fn has_time_to_answer(&mut self, key: Key) {
+        let (now, interval) = (self.tick(), self.watchman.interval);
+        if let Some(connection) = self.connections.get_mut(key.0 as usize)
+            && let Stage::Open(open) = &mut connection.stage
+        {
+            let late = now.since(connection.heard).saturating_sub(interval);
+            connection.heard = connection.heard.after(late);
+            open.debt = open.debt.after(late, &self.limits);
         }
     }
 }

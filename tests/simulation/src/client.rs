@@ -93,6 +93,8 @@ pub struct Client {
     pub status: Option<u16>,
     /// The room's next message that it is to hear.
     pub position: Option<usize>,
+    /// It has said something in one breath with its request.
+    pub talks_at_once: bool,
     /// Nothing that it sends counts any more.
     pub deaf: bool,
     /// What was said before this it is still to hear.
@@ -165,6 +167,7 @@ impl Client {
             granted: None,
             status: None,
             position: None,
+            talks_at_once: false,
             deaf: false,
             due: 0,
             asks_head: false,

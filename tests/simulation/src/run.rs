@@ -250,7 +250,10 @@ impl Run {
                 continue;
             }
             match mark {
-                Mark::Joins(at) => (client.position, client.charged) = (Some(log.len()), at),
+                Mark::Joins(at) => {
+                    (client.position, client.charged) = (Some(log.len()), at);
+                    client.talks_at_once = upto > at;
+                }
                 Mark::Asks => {}
                 Mark::Says(text, payload) => {
                     client.debts[0] += 1.0;
@@ -353,6 +356,8 @@ impl Run {
         let is_due = match (client.opening, status) {
             (Opening::Upgrade, 101) => client.position.is_some(),
             (Opening::Upgrade, 503) if client.position.is_some() && is_scarce => true,
+            // Its room was full.
+            (Opening::Upgrade, 503) if client.talks_at_once => true,
             (_, 503) => self.ending || is_shed || self.server.counts().heads_squeezed > 0,
             (_, 408) => is_late && client.position.is_none(),
             (Opening::Request(due), status) => status == due,

@@ -615,18 +615,16 @@ impl Network for Simulated {
         self.0.borrow_mut().register(socket.number, key)
     }
 
-    fn shed(&mut self, response: &[u8]) -> bool {
+    fn shed(&mut self, response: &[u8]) -> io::Result<()> {
         let world = &mut *self.0.borrow_mut();
         if world.random.once_in(4) {
-            return false;
+            return Err(Errno::MFILE.into());
         }
-        let Some(number) = world.door.pop_front() else {
-            return false;
-        };
+        let number = world.door.pop_front().ok_or(ErrorKind::WouldBlock)?;
         world.sockets[number].fresh.extend_from_slice(response);
         world.sockets[number].outbound.extend(response);
         world.sockets[number].state = State::Closed;
-        true
+        Ok(())
     }
 
     fn stop_listening(&mut self) {
