@@ -10,6 +10,7 @@ import Ajv from 'ajv/dist/2020.js';
 import { chromium } from 'playwright-core';
 
 const FLAGS = '--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync';
+const PATIENCE = 60_000; // ms for whatever must come: a loaded machine may be slow, but not wrong
 export const PAGE_FILE = new URL('../../client.html', import.meta.url).href;
 
 const schema = JSON.parse(fs.readFileSync(new URL('../../docs/chat.v1.schema.json', import.meta.url)));
@@ -55,6 +56,7 @@ export class Stage {
   async person({ name, ...options } = {}) {
     const context = await this.#browser.newContext({ viewport: { width: 1280, height: 800 }, locale: 'en-GB', ...options });
     this.#contexts.push(context);
+    context.setDefaultTimeout(PATIENCE);
     if (name) {
       await context.addInitScript((name) => {
         if (!localStorage.getItem('hushd.name')) localStorage.setItem('hushd.name', JSON.stringify(name));
@@ -140,7 +142,7 @@ export class Server {
     const log = fs.openSync(new URL('out/server.log', import.meta.url), 'a');
     this.#process = spawn(process.env.HUSHD_BIN, ['--listen', `127.0.0.1:${this.port}`, ...this.#options], { stdio: ['ignore', log, log] });
     fs.closeSync(log);
-    for (let tries = 0; tries < 400; tries++) {
+    for (const started = Date.now(); Date.now() - started < PATIENCE;) {
       if (this.#process.exitCode !== null) throw new Error(`hushd ended with ${this.#process.exitCode}; see out/server.log`);
       if (await answers(this.port)) return;
       await pause(25);
@@ -203,13 +205,16 @@ class Line {
   }
 }
 
+/** A port that stays free while its server is away: the kernel gives those above to whoever connects to somewhere. */
 async function freePort() {
-  const listener = net.createServer().listen(0, '127.0.0.1');
-  await once(listener, 'listening');
-  const { port } = listener.address();
-  listener.close();
-  await once(listener, 'close');
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 20_000);
+    const free = await new Promise((resolve) => {
+      const listener = net.createServer().on('error', () => resolve(false));
+      listener.listen(port, '127.0.0.1', () => listener.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
 }
 
 function answers(port) {
@@ -224,7 +229,13 @@ export { pause };
 
 // ---- what people do and see
 
-export const connected = (page) => page.waitForSelector('body[data-state=open]', { timeout: 60_000 });
+export const connected = (page) => page.waitForSelector('body[data-state=open]');
+
+/** Not for long is it only waiting, or only dialling: either may be over in a millisecond. */
+export const disconnected = (page) => page.waitForSelector('body:not([data-state=open])');
+
+/** A toast does not stay, its words do. */
+export const toasted = (page, words) => page.waitForSelector(`#toast:has-text("${words}")`, { state: 'attached' });
 
 export async function say(page, text) {
   await page.fill('#text', text);
@@ -257,7 +268,7 @@ export const texts = (page) => page.$$eval('#log .text', (all) => all.map((eleme
 /** Waits until this is shown once and for all, and not a second time. */
 export async function sees(page, text, times = 1) {
   await page.waitForFunction(([text, times]) => [...document.querySelectorAll('#rows .text')].filter((e) => e.textContent === text).length === times,
-    [text, times], { timeout: 60_000 }).catch(async () => {
+    [text, times]).catch(async () => {
     throw new Error(`"${text}" should be there ${times} time(s) in ${JSON.stringify((await texts(page)).slice(-20).map((text) => text.slice(0, 60)))}`);
   });
 }
@@ -266,7 +277,7 @@ export const names = (page) => page.$$eval('#names bdi', (all) => all.map((eleme
 
 export async function present(page, ...expected) {
   await page.waitForFunction((wanted) => JSON.stringify([...document.querySelectorAll('#names bdi')].map((e) => e.textContent).sort()) === wanted,
-    JSON.stringify([...expected].sort()), { timeout: 20_000 }).catch(async () => {
+    JSON.stringify([...expected].sort())).catch(async () => {
     throw new Error(`here should be ${expected}, but are ${await names(page)}`);
   });
 }

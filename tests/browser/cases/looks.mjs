@@ -79,7 +79,7 @@ export const cases = {
   async 'an empty room, trouble, and what was not sent: no violations either'(stage) {
     const server = await stage.server();
     for (const colorScheme of ['light', 'dark']) {
-      const page = await stage.enter(`${server.http}/${colorScheme}`, { name: 'ann', colorScheme });
+      const page = await stage.enter(`${server.http}/${colorScheme}`, { name: 'ann', colorScheme, reducedMotion: 'reduce' });
       await page.waitForSelector('#empty:not([hidden])');
       await shot(page, `empty-${colorScheme}`);
       await accessible(page, `empty, ${colorScheme}`);
@@ -95,7 +95,7 @@ export const cases = {
 
   async 'the page speaks Simplified Chinese to those who do'(stage) {
     const { http } = await stage.server();
-    const ann = await stage.enter(`${http}/茶`, { name: '安', locale: 'zh-CN' });
+    const ann = await stage.enter(`${http}/茶`, { name: '安', locale: 'zh-CN', reducedMotion: 'reduce' });
     const phone = await stage.enter(`${http}/茶`, { name: '陈美', locale: 'zh-CN', colorScheme: 'dark', ...LOOKS['phone-dark'] });
     equal(await ann.getAttribute('html', 'lang'), 'zh-CN');
     await say(ann, '今天下午四点喝茶，大家都来吗？');

