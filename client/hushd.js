@@ -109,7 +109,10 @@ export function connect(url, options = {}) {
       clearTimeout(timer);
       welcome({});
     };
-    socket.onmessage = ({ data }) => hear(data);
+    socket.onmessage = ({ data }) => {
+      hear(data);
+      if (pending.size) asked ||= heard; // others' words acknowledge nothing of ours
+    };
     socket.onclose = lost;
   }
 

@@ -144,6 +144,20 @@ test('a message that stays without an answer, and a call that is not taken, end 
   room.send('hi');
   mock.timers.tick(10_100);
   assert.equal(room.state, 'waiting');
+  mock.timers.tick(60_000);
+  last().welcome();
+  last().say({ type: 'pong', time: 1 });
+  last().say(message(1));
+  mock.timers.tick(9_000);
+  assert.equal(room.state, 'open');
+  mock.timers.tick(1_100);
+  assert.equal(room.state, 'waiting', 'others were heard, our message was not');
+  mock.timers.tick(60_000);
+  last().welcome({ seq: 1, resumed: true });
+  last().say({ type: 'pong', time: 1 });
+  last().say(message(2, { member: 7, id: last().heard()[1].id }));
+  mock.timers.tick(20_000);
+  assert.equal(room.state, 'open', 'and now it was');
 });
 
 test('a session that went elsewhere is not fought for', () => {
