@@ -94,6 +94,7 @@ export const cases = {
       ['https:// http:/x https://[ ftp://x', []],
       ['https://example.org/"onclick="hurt=1 https://example.org/<script>', ['https://example.org/', 'https://example.org/']],
       ['https://example.org/\u202egpj.exe', ['https://example.org/']],
+      ['（https://example.org/茶）。 **https://example.org/x** [https://example.org/y]', ['https://example.org/%E8%8C%B6', 'https://example.org/x', 'https://example.org/y']],
     ];
     for (const [text, links] of cases) {
       await say(ann, text);
@@ -102,6 +103,15 @@ export const cases = {
     }
     equal(await ann.$$eval('#log a', (all) => all.filter(({ rel, target }) => !/noopener/.test(rel) || !/noreferrer/.test(rel) || target !== '_blank').length), 0);
     await unhurt(ann);
+  },
+
+  async 'no message takes long to look through for links'(stage) {
+    const { http } = await stage.server();
+    const ann = await stage.enter(`${http}/tea`, { name: 'ann' });
+    for (const tail of [')'.repeat(60_000), `${'.'.repeat(60_000)}a`, '.)'.repeat(30_000)]) {
+      await say(ann, `https://example.org/${tail}`);
+      await sees(ann, `https://example.org/${tail}`);
+    }
   },
 
   async 'the policy lets nothing else run'(stage) {
