@@ -42,6 +42,7 @@ const LOOKS = {
   'desktop-dark': { colorScheme: 'dark' },
   'wide-light': { colorScheme: 'light', viewport: { width: 1920, height: 1000 } },
   'tablet-dark': { colorScheme: 'dark', viewport: { width: 900, height: 1100 } },
+  'zoomed-dark': { colorScheme: 'dark', viewport: { width: 256, height: 160 }, deviceScaleFactor: 5 },
   'phone-light': { colorScheme: 'light', viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
   'phone-dark': { colorScheme: 'dark', viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 },
 };

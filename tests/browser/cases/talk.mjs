@@ -87,6 +87,15 @@ export const cases = {
     await key.press('Enter');
     await pause(100);
     equal(await texts(ann), ['one\ntwo'], 'nothing is not sent');
+    const hand = await ann.context().newCDPSession(ann);
+    await hand.send('Input.imeSetComposition', { text: 'ni', selectionStart: 2, selectionEnd: 2 });
+    await ann.dispatchEvent('#text', 'keydown', { key: 'Enter', isComposing: true });
+    equal([await texts(ann), await ann.inputValue('#text')], [['one\ntwo'], 'ni'], 'Enter ends what an input method composes');
+    await hand.send('Input.insertText', { text: '你' });
+    await key.press('Enter');
+    await sees(ann, '你');
+    await say(ann, '\n    if tea:\n        drink()\n');
+    await sees(ann, '    if tea:\n        drink()');
     await key.press('Shift+Tab');
     equal(await focused(), 'self');
     await key.press('Enter');
