@@ -19,7 +19,7 @@ for (const module of modules) {
     try {
       let timer;
       const late = new Promise((_, reject) => {
-        timer = setTimeout(() => reject(new Error('not over after five minutes')), 300_000);
+        timer = setTimeout(() => reject(new Error('not over after ten minutes')), 600_000);
       });
       await Promise.race([play(stage), late]).finally(() => clearTimeout(timer));
       stage.verify();
