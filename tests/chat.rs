@@ -307,6 +307,18 @@ fn a_command_line_that_makes_no_sense_is_one_sentence_and_exit_code_2() {
         (&["--allow-origin", "example.org"], "--allow-origin"),
         (&["--no-such-option"], "--no-such-option"),
         (&["--max-connections", "99999999"], "--max-connections"),
+        (&["--max-rooms", "0"], "--max-rooms"),
+        (&["--compression", "maybe"], "--compression"),
+        (&["--close-timeout", "0"], "--close-timeout"),
+        (&["--message-burst", "0"], "--message-burst"),
+        (&["--message-burst", "5001"], "--message-burst"),
+        (&["--ping-rate", "5001"], "--ping-rate"),
+        (&["--message-rate", "1"], "--ping-timeout"),
+        (&["--max-heads", "1K"], "--max-heads"),
+        (&["--max-half-messages", "1K"], "--max-half-messages"),
+        (&["--max-owed-in-all", "1K"], "--max-owed-in-all"),
+        (&["--lanes-bytes", "1M"], "--lanes-bytes"),
+        (&["--histories-bytes", "1K"], "--histories-bytes"),
     ] {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_hushd"))
             .args(options)
@@ -331,4 +343,25 @@ fn an_address_in_use_is_one_sentence_and_exit_code_1() {
         said.lines().count() == 1 && said.contains("in use"),
         "{said}"
     );
+}
+
+#[test]
+fn listening_beyond_this_machine_without_an_allowed_origin_is_warned_about() {
+    let warning = "without --allow-origin";
+    for (options, warned) in [
+        (&["--listen=0.0.0.0:0"][..], true),
+        (
+            &["--listen=0.0.0.0:0", "--allow-origin=https://a.example"],
+            false,
+        ),
+        (&[], false),
+    ] {
+        let server = Server::start(options);
+        let log = server.log();
+        assert_eq!(
+            log.iter().any(|line| line.contains(warning)),
+            warned,
+            "{log:?}"
+        );
+    }
 }

@@ -80,19 +80,6 @@ fn hear(peer: &mut Peer) -> String {
     String::from_utf8(payload).unwrap()
 }
 
-/// A figure from the server's own report.
-fn count(server: &Server, name: &str) -> u64 {
-    let lines = server.log().len();
-    server.signal("USR1");
-    assert!(eventually(|| server.log().len() > lines), "no report");
-    let report = server.log().split_off(lines).join(" ");
-    let counts = report.split_whitespace();
-    counts
-        .filter_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
-        .next()
-        .unwrap_or(0)
-}
-
 #[test]
 fn the_response_holds_what_the_offer_allows_and_no_more() {
     let with = Server::start(&[]);
@@ -286,7 +273,7 @@ fn rates_hold_for_what_comes_out_of_a_message() {
             peer.stream.write_all(&message.repeat(5)).unwrap();
             let slowed = eventually(|| {
                 peer.send(PING, b"");
-                count(&server, "slowed") > index as u64
+                server.count("slowed") > index as u64
             });
             assert!(slowed, "{options:?}, form {index}");
         }
@@ -338,8 +325,8 @@ fn one_read_of_many_bombs_makes_nobody_fall_behind() {
         }
         assert_eq!(messages, BOMBS + 1);
     }
-    assert!(count(&server, "slowed") > 0);
-    assert_eq!(count(&server, "fell_behind"), 0);
+    assert!(server.count("slowed") > 0);
+    assert_eq!(server.count("fell_behind"), 0);
 }
 
 #[test]
@@ -359,14 +346,14 @@ fn each_message_is_compressed_once_for_each_window_whoever_listens() {
             assert_eq!(read(peer), (TEXT, text.clone().into(), true));
         }
     }
-    assert_eq!(count(&server, "compressions"), 20);
+    assert_eq!(server.count("compressions"), 20);
     drop(small);
     drop(many);
     assert!(eventually(|| server.descriptors() < 100));
     plain.say(&prose(11));
     plain.hear();
     assert_eq!(
-        count(&server, "compressions"),
+        server.count("compressions"),
         20,
         "nobody is left who has a window"
     );
@@ -392,7 +379,7 @@ fn what_would_not_shrink_goes_as_it_is() {
     ] {
         peer.send(BINARY, &payload);
         assert_eq!(read(&mut peer), (BINARY, payload, compressed));
-        assert_eq!(count(&server, "compressions"), tried);
+        assert_eq!(server.count("compressions"), tried);
     }
 }
 

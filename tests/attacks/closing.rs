@@ -1,7 +1,7 @@
 //! Every way to leave, in every state to leave from.
 
 use crate::common::crowd::Crowd;
-use crate::common::peer::{CLOSE, Frame, PING, Peer, TEXT, frame, header, upgrade};
+use crate::common::peer::{BINARY, CLOSE, Frame, PING, Peer, TEXT, frame, header, upgrade};
 use crate::common::{Server, eventually};
 use crate::requests::ask;
 use crate::{MIB, attacked, scaled};
@@ -92,15 +92,18 @@ fn a_reset_leaves_nothing_behind_in_any_state() {
 fn a_reset_ends_a_client_in_debt_even_where_its_words_and_its_end_come_as_one_event() {
     let options = ["--byte-rate=10", "--ping-interval=0"];
     attacked("half a message and a reset", &options, MIB, |server| {
+        let before = server.descriptors();
         let mut talker = Peer::join(server, "/half").stream;
         server.signal("STOP");
-        let half = [header(TEXT, 10_000), vec![b'x'; 9_000]].concat();
+        let half = [header(BINARY, 10_000), vec![b'x'; 9_000]].concat();
         talker.write_all(&half).unwrap();
         SockRef::from(&talker)
             .set_linger(Some(Duration::ZERO))
             .unwrap();
         drop(talker);
         server.signal("CONT");
+        assert!(eventually(|| server.descriptors() <= before));
+        assert_eq!(server.count("violations"), 0); // or it was not the debt that we saw
     });
 }
 

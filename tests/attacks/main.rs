@@ -11,6 +11,7 @@ mod common;
 mod closing;
 mod frames;
 mod heads;
+mod holdings;
 mod limits;
 mod logs;
 mod origins;
@@ -19,9 +20,8 @@ mod requests;
 mod returns;
 mod talkers;
 
-use common::crowd::Crowd;
+use common::crowd::{Crowd, Delays};
 use common::{Server, eventually};
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
@@ -56,37 +56,42 @@ fn attacked(name: &str, options: &[&str], cap: u64, attack: impl FnOnce(&mut Ser
 /// What the allocator and pages touched for the first time may add to what is counted.
 const MARGIN: u64 = 4 * MIB;
 
-/// One line for each attack, into the file that `ATTACKS_REPORT` names: how late the honest were.
-fn report(name: &str, delays: &[Duration], grown: u64, took: Duration) {
+/// One line for each attack, into the file that `ATTACKS_REPORT` names, the latest p99 first: how late
+/// the honest were, and how much of that is their own.
+fn report(name: &str, delays: &Delays, grown: u64, took: Duration) {
     let Ok(path) = std::env::var("ATTACKS_REPORT") else {
         return;
     };
-    let at = |share: usize| {
-        delays
-            .get(delays.len() * share / 1000)
-            .or(delays.last())
-            .copied()
+    let at = |delays: &[Duration], share: usize| {
+        let place = (delays.len() * share / 1000).min(delays.len() - 1);
+        delays[place].as_secs_f64() * 1e3
     };
-    let mut line = format!("{name:<44} {:>8} deliveries", delays.len());
-    for (label, share) in [("p50", 500), ("p99", 990), ("max", 1000)] {
-        let _ = write!(
-            line,
-            "  {label} {:>6.1} ms",
-            at(share).unwrap_or_default().as_secs_f64() * 1e3
-        );
-    }
-    let _ = writeln!(
-        line,
-        "  memory {:>+7} KiB  took {:.1} s",
-        grown / KIB,
-        took.as_secs_f64()
-    );
     let mut file = std::fs::OpenOptions::new()
         .create(true)
         .append(true)
         .open(path)
         .unwrap();
-    file.write_all(line.as_bytes()).unwrap();
+    writeln!(
+        file,
+        "{:>7.1} {:>7.1} {:>7.1} {:>8.1} {:>8.1} {:>8} {:>+7} {:>6.1}  {name}",
+        at(&delays.deliveries, 990),
+        at(&delays.deliveries, 500),
+        at(&delays.deliveries, 1000),
+        at(&delays.own, 990),
+        at(&delays.own, 1000),
+        delays.deliveries.len(),
+        grown / KIB,
+        took.as_secs_f64()
+    )
+    .unwrap();
+}
+
+/// What the others are to be compared with.
+#[test]
+fn nobody_does_anything() {
+    attacked("nothing", &[], 0, |_| {
+        std::thread::sleep(Duration::from_secs(scaled(16) as u64));
+    });
 }
 
 /// The size of a heavy attack: in full under `tests/attacks/run`, a sixteenth in `cargo test`.

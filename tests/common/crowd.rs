@@ -2,6 +2,7 @@
 
 use super::peer::{Frame, PING, PONG, Peer, TEXT};
 use super::{PATIENCE, Server};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,10 +15,22 @@ const PROMISE: Duration = Duration::from_secs(5);
 /// Messages that they exchange however short the chat.
 const AT_LEAST: usize = 20;
 
+/// The time between two messages.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Clients in one room, chatting on a thread of their own.
 pub struct Crowd {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<Vec<Duration>>,
+    thread: JoinHandle<Delays>,
+}
+
+/// How late things were, each in ascending order.
+pub struct Delays {
+    /// From when a message was sent to when each member had read it.
+    pub deliveries: Vec<Duration>,
+    /// From when the crowd wanted to speak to when it did. That is nobody's doing but that of the machine
+    /// and of whoever shares it, and the crowd reads as late as it speaks.
+    pub own: Vec<Duration>,
 }
 
 impl Crowd {
@@ -34,18 +47,21 @@ impl Crowd {
             members,
             sent: Vec::new(),
             order: Vec::new(),
-            delays: Vec::new(),
+            deliveries: Vec::new(),
+            own: Vec::new(),
         };
         let stopped = stop.clone();
         Crowd {
             stop,
-            thread: thread::spawn(move || chat.run(&stopped)),
+            thread: thread::spawn(move || {
+                chat.run(&stopped);
+                chat.verify()
+            }),
         }
     }
 
     /// Ends the chat. Panics unless everybody heard every message once, in one order, and in time.
-    /// Returns how long each message took to reach each member, in ascending order.
-    pub fn verify(self) -> Vec<Duration> {
+    pub fn verify(self) -> Delays {
         self.stop.store(true, Ordering::Relaxed);
         match self.thread.join() {
             Ok(delays) => delays,
@@ -66,23 +82,27 @@ struct Chat {
     sent: Vec<Instant>,
     /// The room's messages in the order in which the quickest member heard them.
     order: Vec<usize>,
-    delays: Vec<Duration>,
+    deliveries: Vec<Duration>,
+    own: Vec<Duration>,
 }
 
 impl Chat {
-    fn run(&mut self, stop: &AtomicBool) -> Vec<Duration> {
+    fn run(&mut self, stop: &AtomicBool) {
         for member in &self.members {
             member.peer.stream.set_nonblocking(true).unwrap();
         }
         let start = Instant::now();
         while !stop.load(Ordering::Relaxed) || self.sent.len() < AT_LEAST {
-            if start.elapsed() > Duration::from_millis(20) * self.sent.len() as u32 {
+            let due = start + PAUSE * self.sent.len() as u32;
+            let now = Instant::now();
+            if now >= due {
+                self.own.push(now - due);
                 let speaker = self.sent.len() % self.members.len();
-                self.members[speaker].peer.say(&self.sent.len().to_string());
-                self.sent.push(Instant::now());
+                self.sent.push(now);
+                let n = self.sent.len() - 1;
+                self.members[speaker].peer.say(&n.to_string());
             }
-            self.listen();
-            thread::sleep(Duration::from_millis(2));
+            self.listen(due.saturating_duration_since(now));
         }
         let stopped = Instant::now();
         while self
@@ -96,9 +116,11 @@ impl Chat {
                 self.heard(),
                 self.sent.len()
             );
-            self.listen();
-            thread::sleep(Duration::from_millis(2));
+            self.listen(PAUSE);
         }
+    }
+
+    fn verify(&mut self) -> Delays {
         let mut all = self.order.clone();
         all.sort_unstable();
         assert!(
@@ -115,26 +137,40 @@ impl Chat {
                 "the messages of member {speaker} came out of order"
             );
         }
-        self.delays.sort_unstable();
-        std::mem::take(&mut self.delays)
+        self.deliveries.sort_unstable();
+        self.own.sort_unstable();
+        Delays {
+            deliveries: std::mem::take(&mut self.deliveries),
+            own: std::mem::take(&mut self.own),
+        }
     }
 
     fn heard(&self) -> Vec<usize> {
         self.members.iter().map(|member| member.heard).collect()
     }
 
-    /// Everybody reads what there is.
-    fn listen(&mut self) {
-        let now = Instant::now();
-        for member in &mut self.members {
-            loop {
-                match member.peer.fill() {
-                    Ok(0) => panic!("an honest client was dropped"),
-                    Ok(_) => {}
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => panic!("an honest client was dropped: {error}"),
-                }
+    /// Everybody for whom there is something reads it; nobody waits longer than this for anything.
+    fn listen(&mut self, patience: Duration) {
+        let mut ready: Vec<_> = self
+            .members
+            .iter()
+            .map(|member| PollFd::new(&member.peer.stream, PollFlags::IN))
+            .collect();
+        poll(&mut ready, Some(&Timespec::try_from(patience).unwrap())).unwrap();
+        let ready: Vec<_> = ready.iter().map(|it| !it.revents().is_empty()).collect();
+        for (member, _) in self
+            .members
+            .iter_mut()
+            .zip(ready)
+            .filter(|(_, ready)| *ready)
+        {
+            match member.peer.fill() {
+                Ok(0) => panic!("an honest client was dropped"),
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => panic!("an honest client was dropped: {error}"),
             }
+            let now = Instant::now();
             while let Some(Frame { first, payload }) = member.peer.take() {
                 match first {
                     TEXT => {}
@@ -152,7 +188,7 @@ impl Chat {
                 member.heard += 1;
                 let delay = now.saturating_duration_since(self.sent[n]);
                 assert!(delay < PROMISE, "message {n} took {delay:?}");
-                self.delays.push(delay);
+                self.deliveries.push(delay);
             }
         }
     }

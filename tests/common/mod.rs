@@ -139,6 +139,28 @@ impl Server {
         assert!(sent.unwrap().success());
     }
 
+    /// A figure from the server's own report.
+    pub fn count(&self, name: &str) -> u64 {
+        let lines = self.log().len();
+        self.signal("USR1");
+        let mut report = None;
+        let came = eventually(|| {
+            let words = " rooms; ";
+            report = self
+                .log()
+                .split_off(lines)
+                .into_iter()
+                .find(|line| line.contains(words));
+            report.is_some()
+        });
+        assert!(came, "no report");
+        let report = report.unwrap();
+        report
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix(name)?.strip_prefix('=')?.parse().ok())
+            .unwrap_or(0)
+    }
+
     /// Waits for the process to end by itself.
     pub fn wait(&mut self) -> ExitStatus {
         assert!(eventually(|| !self.is_alive()), "the process did not end");

@@ -31,7 +31,11 @@ impl Peer {
 
     /// The same with further header lines, each ending in CR LF.
     pub fn join_with(server: &Server, path: &str, lines: &str) -> Peer {
-        let mut stream = server.connect();
+        Peer::join_by(server.connect(), server, path, lines)
+    }
+
+    /// The same by way of a connection that there is.
+    pub fn join_by(mut stream: TcpStream, server: &Server, path: &str, lines: &str) -> Peer {
         stream
             .write_all(upgrade(server, path, lines).as_bytes())
             .unwrap();
@@ -111,7 +115,7 @@ impl Peer {
 
     /// One read into the buffer: how many bytes it brought.
     pub fn fill(&mut self) -> io::Result<usize> {
-        let mut bytes = [0; 64 * 1024];
+        let mut bytes = [0; 16 * 1024];
         let count = self.stream.read(&mut bytes)?;
         self.buffer.extend_from_slice(&bytes[..count]);
         Ok(count)
