@@ -1,7 +1,7 @@
 //! The log as a way in.
 
-use crate::common::Server;
 use crate::common::peer::{Peer, upgrade};
+use crate::common::{Server, eventually};
 use crate::requests::ask;
 use crate::{MIB, attacked, scaled};
 
@@ -17,6 +17,13 @@ fn a_log_reader_that_stops_reading_stops_nobody() {
     attacked("a stalled log", &["--log-level", "debug"], MIB, |server| {
         server.stall_log();
         chatter(server, scaled(64_000));
+        server.resume_log();
+        // One line or another has room again, and begins with what is missing before it.
+        assert!(eventually(|| {
+            chatter(server, 1);
+            let log = server.log();
+            log.iter().any(|line| line.contains(" log lines were lost"))
+        }));
     });
 }
 

@@ -122,6 +122,11 @@ impl Server {
         self.log.stalled.store(true, Ordering::Relaxed);
     }
 
+    /// The reader of the log goes on.
+    pub fn resume_log(&self) {
+        self.log.stalled.store(false, Ordering::Relaxed);
+    }
+
     /// From the next line on the log has no reader at all, as with `hushd | head`.
     pub fn close_log(&self) {
         self.log.gone.store(true, Ordering::Relaxed);
