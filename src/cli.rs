@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use clap::Parser;
-use hushd::http::AllowOrigin;
+use hushd::http::{AllowOrigin, HeadLimits};
 use hushd::server::Limits;
 use log::LevelFilter;
 
@@ -72,6 +72,32 @@ pub(crate) struct Cli {
     /// What one client alone may be owed (answers to pings and the like)
     #[arg(long, env = "HUSHD_MAX_OWED", value_name = "SIZE", default_value = "1M", value_parser = size)]
     max_owed: usize,
+
+    /// Connections whose request has not wholly come; one more drops the oldest
+    #[arg(
+        long,
+        env = "HUSHD_MAX_HANDSHAKING",
+        value_name = "N",
+        default_value_t = 10_000
+    )]
+    max_handshaking: usize,
+
+    /// Size of a request
+    #[arg(long, env = "HUSHD_MAX_HEAD", value_name = "SIZE", default_value = "16K", value_parser = size)]
+    max_head: usize,
+
+    /// Size of a line of it
+    #[arg(long, env = "HUSHD_MAX_LINE", value_name = "SIZE", default_value = "8K", value_parser = size)]
+    max_line: usize,
+
+    /// Header lines of it, at most 64
+    #[arg(
+        long,
+        env = "HUSHD_MAX_HEADERS",
+        value_name = "N",
+        default_value_t = HeadLimits::MOST_HEADERS
+    )]
+    max_headers: usize,
 
     /// Size of all requests that have not wholly come
     #[arg(long, env = "HUSHD_MAX_HEADS", value_name = "SIZE", default_value = "16M", value_parser = size)]
@@ -230,7 +256,13 @@ impl Cli {
             max_connections,
             max_per_address: self.max_per_address.unwrap_or(256),
             count_loopback: self.max_per_address.is_some(),
+            max_handshaking: self.max_handshaking,
             max_rooms: self.max_rooms,
+            head: HeadLimits {
+                max_head: self.max_head,
+                max_line: self.max_line,
+                max_headers: self.max_headers,
+            },
             max_message: self.max_message,
             max_frames: self.max_frames,
             message_timeout: self.message_timeout,

@@ -308,6 +308,8 @@ fn a_command_line_that_makes_no_sense_is_one_sentence_and_exit_code_2() {
         (&["--no-such-option"], "--no-such-option"),
         (&["--max-connections", "99999999"], "--max-connections"),
         (&["--max-rooms", "0"], "--max-rooms"),
+        (&["--max-handshaking", "0"], "--max-handshaking"),
+        (&["--max-headers", "65"], "--max-headers"),
         (&["--compression", "maybe"], "--compression"),
         (&["--close-timeout", "0"], "--close-timeout"),
         (&["--message-burst", "0"], "--message-burst"),

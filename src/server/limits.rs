@@ -17,11 +17,12 @@ pub struct Limits {
     pub max_per_address: u32,
     /// Whether those on this machine are held to that too: a proxy's clients all come from there.
     pub count_loopback: bool,
-    /// Connections that have not finished their handshake; one more ends the oldest.
+    /// Connections that have not finished their handshake; one more ends the oldest
+    /// (`--max-handshaking`).
     pub max_handshaking: usize,
     /// Rooms (`--max-rooms`).
     pub max_rooms: usize,
-    /// Request heads.
+    /// Request heads (`--max-head`, `--max-line`, `--max-headers`).
     pub head: HeadLimits,
     /// Bytes of a message (`--max-message`).
     pub max_message: usize,
@@ -232,6 +233,10 @@ impl Limits {
         let unfit = |sentence: String| Err(Unfit(sentence));
         for (option, value) in [
             ("--max-connections", self.max_connections),
+            ("--max-handshaking", self.max_handshaking),
+            ("--max-head", self.head.max_head),
+            ("--max-line", self.head.max_line),
+            ("--max-headers", self.head.max_headers),
             ("--max-rooms", self.max_rooms),
             ("--max-message", self.max_message),
             ("--max-frames", self.max_frames as usize),
@@ -275,7 +280,7 @@ impl Limits {
             ),
             (
                 ("--max-heads", self.max_heads),
-                ("the largest head", self.head.max_head),
+                ("--max-head", self.head.max_head),
             ),
         ] {
             if all_bytes < one_bytes {
@@ -288,6 +293,12 @@ impl Limits {
             return unfit(format!(
                 "--histories-bytes {} is less than --history-bytes {}",
                 self.histories_bytes, self.history_bytes
+            ));
+        }
+        if self.head.max_headers > HeadLimits::MOST_HEADERS {
+            return unfit(format!(
+                "--max-headers must be at most {}",
+                HeadLimits::MOST_HEADERS
             ));
         }
         if self.message_rate > 0 && self.message_burst == 0 {

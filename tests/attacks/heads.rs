@@ -1,5 +1,6 @@
 //! Request heads that never end.
 
+use crate::common::eventually;
 use crate::common::peer::upgrade;
 use crate::requests::ask;
 use crate::{KIB, MIB, attacked, scaled};
@@ -111,5 +112,45 @@ fn half_a_head_that_asks_for_a_head_is_answered_without_a_body() {
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
         assert!(answer.ends_with("\r\n\r\n"), "{answer}");
+    });
+}
+
+#[test]
+fn the_oldest_request_makes_room_where_too_many_have_not_come() {
+    let options = ["--max-handshaking=20", "--handshake-timeout=600"];
+    attacked("--max-handshaking", &options, MIB, |server| {
+        let mut streams: Vec<_> = (0..30).map(|_| server.connect()).collect();
+        assert!(eventually(|| server.count("handshakes_squeezed") == 10));
+        for (n, stream) in streams.iter_mut().enumerate() {
+            let _ = stream.write_all(upgrade(server, "/", "").as_bytes());
+            let mut answer = [0; 12];
+            let is_in = stream.read_exact(&mut answer).is_ok() && &answer == b"HTTP/1.1 101";
+            assert_eq!(is_in, n >= 10, "the {n}. of them");
+        }
+    });
+}
+
+#[test]
+fn the_size_of_a_request_its_lines_and_its_headers() {
+    let options = ["--max-head=500", "--max-line=300", "--max-headers=6"];
+    attacked("--max-head", &options, MIB, |server| {
+        let ask = |path: &str, lines: &str| {
+            let request = upgrade(server, path, lines);
+            (request.len(), ask(server, request.as_bytes()).status)
+        };
+        let query = |times| format!("/?{}", "x".repeat(times));
+        let line = |times| format!("a: {}\r\n", "x".repeat(times));
+        // Around the query are 15 bytes of its line, and in front of the value 3 of its own.
+        assert_eq!(ask(&query(285), "").1, 101);
+        assert_eq!(ask(&query(286), "").1, 414);
+        assert_eq!(ask("/", &line(297)).1, 101);
+        assert_eq!(ask("/", &line(298)).1, 431);
+        let (length, status) = ask("/?", &line(297));
+        assert_eq!(status, 101);
+        assert_eq!(ask(&query(500 - length), &line(297)), (500, 101));
+        assert_eq!(ask(&query(501 - length), &line(297)), (501, 431));
+        // An upgrade has five of its own.
+        assert_eq!(ask("/", &line(1)).1, 101);
+        assert_eq!(ask("/", &line(1).repeat(2)).1, 431);
     });
 }
