@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
@@ -247,8 +247,10 @@ fn a_silent_client_is_pinged_and_a_dead_one_dropped() {
     )
     .unwrap();
     let mut all = Vec::new();
-    let _ = dead.read_to_end(&mut all);
+    let ended = dead.read_to_end(&mut all);
+    assert!(!ended.is_err_and(|error| error.kind() == ErrorKind::WouldBlock));
     assert!(all.ends_with(b"\r\n\r\n\x89\x00"));
+    assert_eq!(strict.count("silent"), 1);
 }
 
 #[test]

@@ -183,7 +183,8 @@ fn the_time_of_a_message() {
 }
 
 #[test]
-fn every_limit_stands_in_security_md_with_its_default() {
+fn every_limit_stands_in_security_md_with_its_default_and_has_its_test() {
+    let reliability = include_str!("../../docs/reliability.md");
     let security = include_str!("../../SECURITY.md");
     let help = std::process::Command::new(binary())
         .arg("--help")
@@ -214,8 +215,31 @@ fn every_limit_stands_in_security_md_with_its_default() {
                 row.contains(&format!("| {} |", default.trim_end_matches(']'))),
                 "{row}: {default}"
             );
+            if option != "gather" {
+                has_its_test(option, reliability);
+            }
             seen += 1;
         }
     }
     assert!(seen > 20, "only {seen} limits in --help");
+}
+
+/// The row of a limit names a file of tests and tests that are in it.
+fn has_its_test(option: &str, table: &str) {
+    let row = table
+        .lines()
+        .find_map(|row| row.strip_prefix(&format!("| `--{option}` | ")));
+    let row = row.unwrap_or_else(|| panic!("docs/reliability.md knows no test of --{option}"));
+    let mut source = String::new();
+    let mut tests = 0;
+    for word in row.split('`').skip(1).step_by(2) {
+        if word.ends_with(".rs") {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(word);
+            source = std::fs::read_to_string(path).expect(word);
+        } else {
+            assert!(source.contains(&format!("fn {word}() {{")), "{row}");
+            tests += 1;
+        }
+    }
+    assert!(tests > 0, "{row}");
 }
