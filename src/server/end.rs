@@ -73,6 +73,7 @@ impl<N: Network> Server<N> {
         self.say_last(key, code, reason, Awaits::Close(decoder));
         // Its Close may be among what it has said already.
         self.take(key, &mut unheard);
+        self.weigh(key);
     }
 
     pub(super) fn tell_last(&mut self, key: Key, frame: &Frame<'_>, awaits: Awaits) {
