@@ -124,10 +124,9 @@ impl<N: Network> Server<N> {
             connection.outbox.tell(lane, piece);
         }
         connection.outbox.wrote(written);
-        // At once, before more is said: the archive may be about to forget where the replay begins.
-        if self.offer(key) {
-            self.will_write(key);
-        }
+        self.weigh(key);
+        // At once, since what is said next may make the archive forget some of the replay.
+        self.offer_all(key);
     }
 
     /// A member asks whether we are there (RFC 6455, section 5.5.2), and that was the `last` that came
