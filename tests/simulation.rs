@@ -46,3 +46,18 @@ fn bytes_decide_as_well_as_a_seed() {
         run(Random::of_bytes(bytes), false).unwrap();
     }
 }
+
+#[test]
+fn nothing_that_the_seeds_of_the_fuzzer_do_harms_the_server() {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/simulation");
+    let mut turns = 0;
+    for file in std::fs::read_dir(corpus).unwrap() {
+        let path = file.unwrap().path();
+        let bytes = std::fs::read(&path).unwrap();
+        let outcome = run(Random::of_bytes(&bytes), false);
+        turns += outcome
+            .unwrap_or_else(|wrong| panic!("{path:?} fails {wrong}"))
+            .turns;
+    }
+    assert!(turns > 500, "they do nothing: {turns} turns");
+}

@@ -43,6 +43,8 @@ pub struct Resident {
     pub room_busy: bool,
     /// Bytes of heap that are owed to it alone.
     pub owed: usize,
+    /// Bytes that were read from it and are still to be heard.
+    pub unheard: usize,
 }
 
 /// How far a connection has come.
@@ -148,6 +150,10 @@ impl<N: Network> Server<N> {
                 blocked: flags.has(Flags::BLOCKED),
                 room_busy,
                 owed,
+                unheard: match &connection.stage {
+                    Stage::Open(open) => open.half.as_ref().map_or(0, |half| half.unheard.len()),
+                    Stage::Handshaking(_) | Stage::Closing(_) => 0,
+                },
             });
         }
         ensure!(

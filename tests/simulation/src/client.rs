@@ -2,9 +2,13 @@
 
 use std::collections::VecDeque;
 
+use serde_json::json;
+
+use crate::person::{self, Note, Person};
 use crate::random::Random;
 use crate::scenario::Scenario;
-use crate::wire::{self, BINARY, CLOSE, CONTINUATION, Ear, PING, PONG, TEXT};
+use crate::view::{Request, View};
+use crate::wire::{self, BINARY, CLOSE, CONTINUATION, Ear, PING, PONG, TEXT, Terms};
 use crate::world::{State, World};
 
 /// How a client begins.
@@ -54,10 +58,21 @@ pub enum Mark {
     /// A message: whether it is text, and its payload.
     Says(bool, Vec<u8>),
     Pings(Vec<u8>),
+    /// Something in `chat.v1`.
+    Chats(Request),
     /// A Close.
     Closes,
     /// The first byte of something that is not allowed.
     Violates,
+}
+
+/// When a client that is back says again what it kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SaysAgain {
+    Never,
+    /// When it has heard all of the past.
+    AfterPong,
+    Now,
 }
 
 /// One client, on the socket of the same number.
@@ -71,6 +86,23 @@ pub struct Client {
     pub polite: bool,
     /// The index of its room's path.
     pub room: usize,
+    pub terms: Terms,
+    /// Whose client it is, if it speaks `chat.v1`.
+    pub person: Option<usize>,
+    pub view: View,
+    /// It has taken its welcome; or it talks before that.
+    may_talk: bool,
+    /// It says again what has not come back.
+    says_again: SaysAgain,
+    /// Bytes that it has taken, and what it takes note of when it has taken so many.
+    took: u64,
+    pub notes: VecDeque<(u64, Note)>,
+    /// What the server has read and not yet heard: bytes.
+    pub unheard: usize,
+    /// It was a member of its room after the last turn.
+    pub is_inside: bool,
+    /// It was, and it is not after this one.
+    pub ended_just_now: bool,
     /// What it has still to send, and the length of the stream with that.
     plan: VecDeque<u8>,
     planned: u64,
@@ -97,6 +129,8 @@ pub struct Client {
     pub talks_at_once: bool,
     /// Nothing that it sends counts any more.
     pub deaf: bool,
+    /// What was said before this it need not hear.
+    pub skip: usize,
     /// What was said before this it is still to hear.
     pub due: usize,
     /// It has asked for a head without a body.
@@ -122,8 +156,14 @@ pub struct Client {
 
 impl Client {
     /// Somebody comes.
-    pub fn new(random: &mut Random, number: usize, scenario: &Scenario) -> Client {
+    pub fn new(
+        random: &mut Random,
+        number: usize,
+        scenario: &Scenario,
+        person: Option<&Person>,
+    ) -> Client {
         let opening = match random.below(12) {
+            _ if person.is_some() => Opening::Upgrade,
             0 => Opening::HalfHead,
             1 => Opening::Request(0),
             _ => Opening::Upgrade,
@@ -153,7 +193,18 @@ impl Client {
                 ])
             },
             polite: !random.once_in(4),
-            room: random.below(scenario.paths.len()),
+            room: person.map_or_else(|| random.below(scenario.paths.len()), |person| person.room),
+            terms: Terms::default(),
+            person: person.map(|person| person.number),
+            view: View::default(),
+            may_talk: person.is_none_or(|person| person.session.is_none()) && random.once_in(4),
+            says_again: SaysAgain::Never,
+            took: 0,
+            notes: VecDeque::new(),
+            unheard: 0,
+            is_inside: false,
+            ended_just_now: false,
+            skip: 0,
             plan: VecDeque::new(),
             planned: 0,
             marks: VecDeque::new(),
@@ -181,7 +232,15 @@ impl Client {
             paid_at: 0,
             charged: 0,
         };
-        let mut bytes = wire::upgrade(random, &scenario.paths[client.room]);
+        client.terms = Terms {
+            target: scenario.paths[client.room].clone(),
+            chat: person.is_some(),
+            deflate: scenario.deflate && random.once_in(2),
+        };
+        if let Some(person) = person {
+            client.introduce(random, person);
+        }
+        let mut bytes = wire::upgrade(random, &client.terms);
         match opening {
             Opening::Upgrade => {
                 let end = bytes.len() as u64;
@@ -203,6 +262,29 @@ impl Client {
         client
     }
 
+    /// Says who it is, and what it has heard.
+    fn introduce(&mut self, random: &mut Random, person: &Person) {
+        let mut query = Vec::new();
+        let hello = &mut self.view.hello;
+        if !random.once_in(3) {
+            let (name, bad) = person::name(random, person.number);
+            let coded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            query.push(format!("name={coded}"));
+            hello.name = Some((name, bad));
+        }
+        if let (Some(session), false) = (&person.session, random.once_in(10)) {
+            (hello.session, hello.member) = (person.epoch, person.member);
+            query.push(format!("session={session}"));
+        }
+        if let (Some(epoch), false) = (person.epoch, random.once_in(10)) {
+            hello.since = Some((epoch, person.seq));
+            query.push(format!("since={epoch:016x}.{}", person.seq));
+        }
+        if !query.is_empty() {
+            self.terms.target += &format!("?{}", query.join("&"));
+        }
+    }
+
     fn will_send(&mut self, bytes: Vec<u8>, mark: Option<Mark>) {
         self.planned += bytes.len() as u64;
         self.plan.extend(bytes);
@@ -222,13 +304,18 @@ impl Client {
     }
 
     /// Does something, or nothing.
-    pub fn step(&mut self, world: &mut World, scenario: &Scenario) {
+    pub fn step(
+        &mut self,
+        world: &mut World,
+        scenario: &Scenario,
+        mut person: Option<&mut Person>,
+    ) {
         if self.is_gone() {
             return;
         }
         let mut random = world.random.clone();
         if !self.spoke_its_last && self.plan.len() < 2_000 {
-            self.speak(&mut random, scenario);
+            self.speak(&mut random, scenario, person.as_deref_mut());
         }
         let most = match random.below(4) {
             0 => 1,
@@ -242,9 +329,37 @@ impl Client {
             Reading::Slow if world.random.once_in(4) => world.random.scaled(2_000) as usize,
             Reading::Slow | Reading::Never => 0,
         };
-        world.client_reads(self.number, most);
+        self.takes(world, most, person.as_deref_mut());
         self.answer_pings(world);
-        self.maybe_leave(world);
+        self.maybe_leave(world, scenario, person);
+    }
+
+    /// Takes bytes that have come, and note of what they say.
+    fn takes(&mut self, world: &mut World, most: usize, person: Option<&mut Person>) {
+        self.took += world.client_reads(self.number, most) as u64;
+        let Some(person) = person else {
+            return;
+        };
+        while let Some((_, note)) = self.notes.pop_front_if(|(at, _)| *at <= self.took) {
+            person.note(&note);
+            match note {
+                Note::Welcome { .. } => {
+                    self.may_talk = true;
+                    self.says_again = match person.kept.is_empty() {
+                        true => SaysAgain::Never,
+                        false if world.random.once_in(2) => SaysAgain::Now,
+                        false => SaysAgain::AfterPong,
+                    };
+                    if self.says_again == SaysAgain::AfterPong && !self.spoke_its_last {
+                        self.request(&mut world.random, Request::Ping);
+                    }
+                }
+                Note::Pong if self.says_again == SaysAgain::AfterPong => {
+                    self.says_again = SaysAgain::Now;
+                }
+                Note::Pong | Note::Message { .. } | Note::Accepted(_) => {}
+            }
+        }
     }
 
     fn answer_pings(&mut self, world: &mut World) {
@@ -258,7 +373,7 @@ impl Client {
         }
     }
 
-    fn maybe_leave(&mut self, world: &mut World) {
+    fn maybe_leave(&mut self, world: &mut World, scenario: &Scenario, person: Option<&mut Person>) {
         let number = self.number;
         let socket = &world.sockets[number];
         let over = socket.state == State::Closed || socket.server_fin.is_some();
@@ -278,12 +393,18 @@ impl Client {
             }
             self.spoke_its_last = true;
         }
-        match world.random.below(400) {
+        let is_restless = scenario.restless && self.person.is_some();
+        match world.random.below(if is_restless { 40 } else { 400 }) {
             0 => {
+                // It may have taken some of what has come, down to any byte.
+                let come = world.sockets[number].outbound.len();
+                let most = world.random.below(come + 1);
+                self.takes(world, most, person);
                 world.client_reset(number);
                 self.left = true;
             }
-            1 if self.plan.is_empty() => {
+            1 if self.plan.is_empty() || is_restless => {
+                self.plan.clear();
                 world.client_fin(number);
                 self.left = self.reading == Reading::Never || world.random.once_in(2);
                 self.spoke_its_last = true;
@@ -306,7 +427,7 @@ impl Client {
     }
 
     /// Plans to say something.
-    fn speak(&mut self, random: &mut Random, scenario: &Scenario) {
+    fn speak(&mut self, random: &mut Random, scenario: &Scenario, person: Option<&mut Person>) {
         let often = match self.talking {
             Talking::Floods => 1,
             Talking::Pings => 2,
@@ -314,6 +435,17 @@ impl Client {
             Talking::Halves => 10,
             Talking::Listens => 60,
         };
+        if self.person.is_some() && !self.may_talk {
+            return;
+        }
+        if self.says_again == SaysAgain::Now
+            && let Some(person) = person.as_deref()
+        {
+            self.says_again = SaysAgain::Never;
+            for (id, text) in person.kept.iter().cloned() {
+                self.request(random, Request::Message { id, text });
+            }
+        }
         if !random.once_in(often) {
             return;
         }
@@ -348,9 +480,63 @@ impl Client {
                 self.will_send(bytes, None);
                 self.spoke_its_last = true;
             }
-            (Talking::Chats | Talking::Listens, _) => self.say(random, scenario),
-            (Talking::Floods, _) => (0..8).for_each(|_| self.say(random, scenario)),
+            (Talking::Chats | Talking::Listens | Talking::Floods, _) => {
+                let times = if self.talking == Talking::Floods {
+                    8
+                } else {
+                    1
+                };
+                match person {
+                    Some(person) => (0..times).for_each(|_| self.chat(random, scenario, person)),
+                    None => (0..times).for_each(|_| self.say(random, scenario)),
+                }
+            }
         }
+    }
+
+    /// Something in `chat.v1`, most often a message.
+    fn chat(&mut self, random: &mut Random, scenario: &Scenario, person: &mut Person) {
+        let limit = random.pick(&[1, 5, 500]);
+        let request = match random.below(24) {
+            0 => Request::Who,
+            1 => Request::Ping,
+            2 => Request::History {
+                before: random.once_in(2).then(|| person.seq / 2 + 1),
+                limit,
+            },
+            3 => {
+                let (name, bad) = person::name(random, person.number);
+                Request::Rename(name, bad)
+            }
+            4 => Request::Nonsense(random.pick(&["bad_request", "unknown_type", "unsupported"])),
+            _ => {
+                let length = scenario.limits.max_message.saturating_sub(80);
+                let (id, text) = person.message(random, length);
+                Request::Message { id, text }
+            }
+        };
+        self.request(random, request);
+    }
+
+    fn request(&mut self, random: &mut Random, request: Request) {
+        let mut text = true;
+        let json = match &request {
+            Request::Message { id, text } => json!({"type": "message", "text": text, "id": id}),
+            Request::Rename(name, _) => json!({"type": "name", "name": name}),
+            Request::Who => json!({"type": "who"}),
+            Request::History { before, limit } => {
+                json!({"type": "history", "before": before, "limit": limit})
+            }
+            Request::Ping => json!({"type": "ping", "more": [{}]}),
+            Request::Nonsense("unknown_type") => json!({"type": "tea"}),
+            Request::Nonsense(code) => {
+                text = *code != "unsupported";
+                json!({"type": "message"})
+            }
+        };
+        let json = json.to_string().into_bytes();
+        let bytes = wire::message(random, text, &json, self.terms.deflate, 3);
+        self.will_send(bytes, Some(Mark::Chats(request)));
     }
 
     fn ping(&mut self, random: &mut Random) {
@@ -371,6 +557,10 @@ impl Client {
         let room = limits.max_message - self.fragment.1.len();
         let anything = self.granted == Some(true);
         let payload = self.payload(random, room, anything);
+        if self.terms.deflate && self.fragments == 0 {
+            let bytes = wire::message(random, text, &payload, true, limits.max_frames);
+            return self.will_send(bytes, Some(Mark::Says(text, payload)));
+        }
         let fin = self.fragments + 1 >= limits.max_frames || !random.once_in(5);
         let opcode = match (self.fragments, text) {
             (0, true) => TEXT,

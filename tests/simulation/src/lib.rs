@@ -1,18 +1,22 @@
 //! The whole server above the kernel, run against simulated sockets, a simulated clock and clients that
-//! chat, flood, cheat, stall and vanish, all of it decided by one seed.
+//! chat, flood, cheat, stall, vanish and come back, all of it decided by one seed.
 //!
 //! After every turn the run looks at all that must be so: what each client was written is exactly what
-//! its room has heard, in order, each message once; nobody is owed anything that nobody will offer; no
+//! its room has heard, in order, each message once, be it plain, in JSON or compressed; whoever comes back in
+//! `chat.v1` is the same member, hears exactly what it missed and is published once, and is told who is here
+//! so that every name is there once; nobody is owed anything that nobody will offer; no
 //! readiness is forgotten when the server goes to sleep; nothing exceeds its limit and no deadline is
 //! overdue; whoever is sent away has given reason; the server's counters and lists are what a census
 //! finds; and its entries are the open sockets. The same seed gives the same trace, byte for byte.
 
 mod client;
 mod model;
+mod person;
 mod random;
 mod run;
 mod scenario;
 mod trace;
+mod view;
 mod wire;
 mod world;
 

@@ -1,13 +1,14 @@
 //! The command: runs seeds, as many as are asked for, and says which of them fail.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use hushd_simulation::run_seed;
+use hushd_simulation::{Outcome, Random, run, run_seed};
 
 /// Failures that are told: more would not say more.
 const TOLD: usize = 10;
@@ -19,8 +20,12 @@ struct Cli {
     #[arg(long)]
     seed: Option<u64>,
 
+    /// Let the bytes of this file decide: what a fuzzer has found
+    #[arg(long, conflicts_with = "seed")]
+    bytes: Option<PathBuf>,
+
     /// Print everything that happens
-    #[arg(long, requires = "seed")]
+    #[arg(long)]
     trace: bool,
 
     /// How many seeds
@@ -35,19 +40,17 @@ struct Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Some(seed) = cli.seed {
-        return match run_seed(seed, cli.trace) {
-            Ok(outcome) => {
-                println!("seed {seed}: {outcome:?}");
-                ExitCode::SUCCESS
-            }
-            Err(wrong) => {
-                println!("seed {seed} fails {wrong}");
-                ExitCode::FAILURE
-            }
+        return tell(&format!("seed {seed}"), run_seed(seed, cli.trace));
+    }
+    if let Some(path) = cli.bytes {
+        let outcome = match std::fs::read(&path) {
+            Ok(bytes) => run(Random::of_bytes(&bytes), cli.trace),
+            Err(error) => Err(error.to_string()),
         };
+        return tell(&path.display().to_string(), outcome);
     }
     let (from, to) = (cli.from, cli.from.saturating_add(cli.seeds));
-    let (next, turns) = (AtomicU64::new(from), AtomicU64::new(0));
+    let (next, turns, failed) = (AtomicU64::new(from), AtomicU64::new(0), AtomicUsize::new(0));
     let met = Mutex::new(BTreeMap::new());
     let began = Instant::now();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -56,8 +59,10 @@ fn main() -> ExitCode {
             let mut failures = Vec::new();
             let mut seen = BTreeMap::new();
             loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= to || failures.len() >= TOLD {
+                // Seeds are given out in order and then finished: the lowest that fail are always the same.
+                let enough = failed.load(Ordering::Relaxed) >= TOLD;
+                let seed = next.fetch_add(u64::from(!enough), Ordering::Relaxed);
+                if seed >= to || enough {
                     if let Ok(mut met) = met.lock() {
                         add(&mut met, seen);
                     }
@@ -68,7 +73,10 @@ fn main() -> ExitCode {
                         turns.fetch_add(outcome.turns as u64, Ordering::Relaxed);
                         add(&mut seen, named(&outcome.counts.to_string()));
                     }
-                    Err(wrong) => failures.push((seed, wrong)),
+                    Err(wrong) => {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                        failures.push((seed, wrong));
+                    }
                 }
             }
         };
@@ -96,6 +104,19 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+fn tell(what: &str, outcome: Result<Outcome, String>) -> ExitCode {
+    match outcome {
+        Ok(outcome) => {
+            println!("{what}: {outcome:?}");
+            ExitCode::SUCCESS
+        }
+        Err(wrong) => {
+            println!("{what} fails {wrong}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! Choices: out of a seed, or out of bytes that a fuzzer has thought of.
 
+use std::rc::Rc;
+
 /// A stream of choices. The same source gives the same stream, everywhere and for ever.
 #[derive(Clone, Debug)]
 pub struct Random {
     state: u64,
-    /// Taken first, two for each choice, the last in front.
-    bytes: Vec<u8>,
+    /// Taken first, one for a choice among few, two for any other.
+    bytes: Option<Rc<[u8]>>,
+    taken: usize,
 }
 
 impl Random {
@@ -13,7 +16,8 @@ impl Random {
     pub fn of_seed(seed: u64) -> Random {
         Random {
             state: seed,
-            bytes: Vec::new(),
+            bytes: None,
+            taken: 0,
         }
     }
 
@@ -21,14 +25,27 @@ impl Random {
     pub fn of_bytes(bytes: &[u8]) -> Random {
         Random {
             state: 0,
-            bytes: bytes.iter().rev().copied().collect(),
+            bytes: Some(bytes.into()),
+            taken: 0,
         }
+    }
+
+    /// Whether bytes decided, and there are no more.
+    pub fn is_spent(&self) -> bool {
+        let bytes = self.bytes.as_ref();
+        bytes.is_some_and(|bytes| self.taken >= bytes.len())
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.bytes.as_ref()?.get(self.taken)?;
+        self.taken += 1;
+        Some(byte)
     }
 
     /// 64 bits.
     pub fn bits(&mut self) -> u64 {
-        if let Some(low) = self.bytes.pop() {
-            let high = self.bytes.pop().unwrap_or(0);
+        if let Some(low) = self.byte() {
+            let high = self.byte().unwrap_or(0);
             return u64::from_le_bytes([low, high, 0, 0, 0, 0, 0, 0]);
         }
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -40,6 +57,11 @@ impl Random {
 
     /// A number less than `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
+        if end <= 256
+            && let Some(byte) = self.byte()
+        {
+            return usize::from(byte) % end;
+        }
         (self.bits() % end as u64) as usize
     }
 

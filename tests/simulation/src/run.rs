@@ -8,11 +8,15 @@ use std::time::Duration;
 use hushd::http::{Origins, Page, Site};
 use hushd::server::{Census, Counts, Phase, Server, Signal};
 
+use serde_json::Value;
+
 use crate::client::{Client, Mark, Opening, Reading};
-use crate::model::Log;
+use crate::model::{Called, Hearing, Log, Saying};
+use crate::person::Person;
 use crate::random::Random;
 use crate::scenario::Scenario;
 use crate::trace::Trace;
+use crate::view::{Joining, Memory, Request, Seats};
 use crate::wire::Heard;
 use crate::world::{self, Simulated, State, World};
 
@@ -27,6 +31,16 @@ const IDLE_TURNS: usize = 64;
 
 /// Turns in which everybody must have gone.
 const LAST_TURNS: usize = 20_000;
+
+/// For so long at least a message is known by its id, and for so long at most.
+const KNOWN: u64 = 60_000_000;
+const UNKNOWN: u64 = 181_000_000;
+
+/// So many of the latest messages of a session are known.
+const KNOWN_OF_ONE: usize = 64;
+
+/// By then every change of who is here has been announced.
+const ANNOUNCED: u64 = 5_000_000;
 
 /// How a run went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,12 +70,42 @@ pub fn run(mut random: Random, print: bool) -> Result<Outcome, String> {
     outcome.map_err(|wrong| format!("in turn {turns}: {wrong}"))
 }
 
+/// Somebody connects, for the first time or again.
+fn connect(
+    clients: &mut Vec<Client>,
+    persons: &mut [Person],
+    person: Option<usize>,
+    scenario: &Scenario,
+    world: &mut World,
+    random: &mut Random,
+) {
+    let address = world::address(random);
+    let rooms = [random.scaled(6_000), random.scaled(30_000)];
+    let [inbound, outbound] = rooms.map(|room| room as usize + 16);
+    let number = world.connect(address, inbound, outbound);
+    let mut person = person.map(|person| &mut persons[person]);
+    if let Some(person) = &mut person {
+        person.client = number;
+    }
+    clients.push(Client::new(random, number, scenario, person.as_deref()));
+}
+
 struct Run {
     world: Rc<RefCell<World>>,
     server: Server<Simulated>,
     scenario: Scenario,
     clients: Vec<Client>,
+    persons: Vec<Person>,
+    returns: usize,
     logs: Vec<Log>,
+    seats: Vec<Seats>,
+    /// Of each room, where the order of messages within this turn is not known: where the turn began.
+    loose: Vec<Option<usize>>,
+    /// Those of whom something was read that was still to be heard.
+    deferred: Vec<usize>,
+    /// Since when nobody is in each room, and when it last changed who is.
+    empty_since: Vec<Option<u64>>,
+    stirred_at: Vec<u64>,
     census: Census,
     counts: Counts,
     turns: usize,
@@ -75,7 +119,7 @@ impl Run {
     fn new(scenario: Scenario, mut random: Random, print: bool) -> Result<Run, String> {
         let site = Site {
             origins: Origins::new(Vec::new(), true),
-            subprotocols: &["chat"],
+            subprotocols: &["chat.v1", "chat"],
             deflate: true,
             page: Page::embedded(),
         };
@@ -89,9 +133,20 @@ impl Run {
         Ok(Run {
             world,
             server,
-            logs: scenario.paths.iter().map(|_| Log::default()).collect(),
+            logs: scenario
+                .paths
+                .iter()
+                .map(|_| Log::new(2 * scenario.limits.max_message + 1024))
+                .collect(),
+            seats: vec![Seats::new(); scenario.paths.len()],
+            loose: vec![None; scenario.paths.len()],
+            deferred: Vec::new(),
+            empty_since: vec![Some(0); scenario.paths.len()],
+            stirred_at: vec![0; scenario.paths.len()],
+            returns: scenario.returns,
             scenario,
             clients: Vec::new(),
+            persons: Vec::new(),
             census: Census::default(),
             counts: Counts::default(),
             turns: 0,
@@ -103,6 +158,9 @@ impl Run {
 
     fn play_out(&mut self) -> Result<Outcome, String> {
         for _ in 0..self.scenario.turns {
+            if self.world.borrow().random.is_spent() {
+                break;
+            }
             self.come();
             self.step();
             self.turn()?;
@@ -127,13 +185,41 @@ impl Run {
         let mut random = world.random.clone();
         let crowd = if random.once_in(30) { 8 } else { 1 };
         for _ in 0..crowd {
-            if self.clients.len() < self.scenario.clients && random.once_in(4) {
-                let address = world::address(&mut random);
-                let rooms = [random.scaled(6_000), random.scaled(30_000)];
-                let [inbound, outbound] = rooms.map(|room| room as usize + 16);
-                let number = world.connect(address, inbound, outbound);
-                self.clients
-                    .push(Client::new(&mut random, number, &self.scenario));
+            let strangers = self.clients.len() - (self.scenario.returns - self.returns);
+            if strangers < self.scenario.clients && random.once_in(4) {
+                let person = self.scenario.chat.is_some_and(|chat| random.once_in(chat));
+                let person = person.then(|| {
+                    let number = self.persons.len();
+                    let room = random.below(self.scenario.paths.len());
+                    self.persons.push(Person::new(number, room));
+                    number
+                });
+                connect(
+                    &mut self.clients,
+                    &mut self.persons,
+                    person,
+                    &self.scenario,
+                    world,
+                    &mut random,
+                );
+            }
+        }
+        for person in 0..self.persons.len() {
+            let client = &mut self.clients[self.persons[person].client];
+            let is_over =
+                client.is_gone() || client.dismissed.is_some() || client.granted == Some(false);
+            if self.returns > 0 && random.once_in(if is_over { 4 } else { 200 }) {
+                self.returns -= 1;
+                // The old connection may still hang there.
+                client.vanished = true;
+                connect(
+                    &mut self.clients,
+                    &mut self.persons,
+                    Some(person),
+                    &self.scenario,
+                    world,
+                    &mut random,
+                );
             }
         }
         world.random = random;
@@ -143,8 +229,22 @@ impl Run {
         let world = &mut *self.world.borrow_mut();
         for client in &mut self.clients {
             if world.random.once_in(2) {
-                client.step(world, &self.scenario);
+                let person = client.person.map(|person| &mut self.persons[person]);
+                client.step(world, &self.scenario, person);
             }
+        }
+    }
+
+    /// What the server remembers.
+    fn memory(&self) -> Memory {
+        let limits = &self.scenario.limits;
+        let is_ample = limits.histories_bytes >= 100 * limits.history_bytes
+            && self.scenario.paths.len() <= limits.max_rooms;
+        Memory {
+            history: limits.history as u64,
+            bytes: limits.history_bytes,
+            ttl: limits.history_ttl.as_micros() as u64,
+            is_ample,
         }
     }
 
@@ -165,8 +265,14 @@ impl Run {
             std::mem::take(&mut world.closed),
         );
         drop(world);
-        for (number, upto) in reads {
-            self.was_read(number, upto)?;
+        self.census = self.server.census()?;
+        self.before_reads();
+        for &(number, upto) in &reads {
+            self.was_read(number, upto - self.clients[number].unheard as u64)?;
+        }
+        for number in std::mem::take(&mut self.deferred) {
+            let read = self.world.borrow().sockets[number].read;
+            self.was_read(number, read - self.clients[number].unheard as u64)?;
         }
         for number in 0..self.clients.len() {
             self.was_sent(number)
@@ -178,9 +284,88 @@ impl Run {
                 .map_err(|wrong| format!("{number} {wrong}"))?;
         }
         self.counts = counts;
-        self.census = self.server.census()?;
         self.check_census()?;
+        self.look_around();
         Ok(goes_on)
+    }
+
+    /// Who has said something in an earlier turn that is, or was, still to be heard: where such are, the order of
+    /// this turn's messages is not known yet.
+    fn before_reads(&mut self) {
+        let world = self.world.borrow();
+        self.loose.fill(None);
+        for client in &mut self.clients {
+            if client.unheard > 0 {
+                self.loose[client.room] = Some(self.logs[client.room].len());
+                self.deferred.push(client.number);
+                client.unheard = 0;
+            }
+            client.ended_just_now = client.is_inside;
+        }
+        for resident in &self.census.residents {
+            if let Some(number) = world.by_key[resident.key.0 as usize] {
+                let client = &mut self.clients[number];
+                client.unheard = resident.unheard;
+                client.ended_just_now &= resident.phase != Phase::Open;
+            }
+        }
+    }
+
+    /// Who is in which room.
+    fn look_around(&mut self) {
+        let world = self.world.borrow();
+        let mut is_empty = vec![true; self.logs.len()];
+        let mut inside = vec![false; self.clients.len()];
+        for resident in &self.census.residents {
+            let Some(number) = world.by_key[resident.key.0 as usize] else {
+                continue;
+            };
+            let client = &mut self.clients[number];
+            if resident.phase == Phase::Open || client.granted == Some(true) {
+                is_empty[client.room] = false;
+            }
+            if resident.phase == Phase::Open {
+                inside[number] = true;
+                if let Some(seat) = client
+                    .view
+                    .member()
+                    .and_then(|member| self.seats[client.room].get_mut(&member))
+                {
+                    seat.seen_at = world.clock;
+                }
+            }
+        }
+        for (client, is_inside) in self.clients.iter_mut().zip(inside) {
+            if client.is_inside != is_inside {
+                self.stirred_at[client.room] = world.clock;
+            }
+            client.is_inside = is_inside;
+        }
+        for (since, is_empty) in self.empty_since.iter_mut().zip(is_empty) {
+            *since = is_empty.then(|| since.unwrap_or(world.clock));
+        }
+    }
+
+    /// Whether those who are told who is here know it.
+    fn unannounced(&self, number: usize) -> Option<String> {
+        let clock = self.world.borrow().clock;
+        let client = &self.clients[number];
+        client.view.member()?;
+        if clock - self.stirred_at[client.room] < ANNOUNCED || self.asked_to_end {
+            return None;
+        }
+        let inside = || {
+            self.clients
+                .iter()
+                .filter(|other| other.is_inside && other.room == client.room)
+        };
+        let names =
+            inside().filter(|other| other.view.called.is_none() && other.view.member().is_some());
+        let voices = &self.logs[client.room].voices;
+        let names: Vec<String> = names
+            .filter_map(|other| voices.get(&other.number)?.name.clone())
+            .collect();
+        client.view.is_up_to_date(inside().count(), &names).err()
     }
 
     /// What the server would forget if it went to sleep now.
@@ -198,12 +383,20 @@ impl Run {
             if resident.phase == Phase::Open && !resident.blocked && !resident.room_busy {
                 let missing = client
                     .position
+                    .map(|position| position.max(client.skip))
                     .and_then(|position| self.logs[client.room].missing(position, usize::MAX));
                 if let Some(missing) = missing {
                     return Some(format!("{number} has not been written {missing:?}"));
                 }
                 if !client.pings.is_empty() {
                     return Some(format!("{number} has not been answered its ping"));
+                }
+                if client.person.is_some() && client.position.is_some() {
+                    let log = &self.logs[client.room];
+                    let missing = client.view.missing(self.memory(), log);
+                    if let Some(missing) = missing.or_else(|| self.unannounced(number)) {
+                        return Some(format!("{number} was not told: {missing}"));
+                    }
                 }
             }
         }
@@ -243,34 +436,42 @@ impl Run {
     /// The server has read so far in a client's stream.
     fn was_read(&mut self, number: usize, upto: u64) -> Result<(), String> {
         self.check_debts(number)?;
-        let client = &mut self.clients[number];
-        let log = &mut self.logs[client.room];
-        while let Some(mark) = client.passed(upto) {
+        while let Some(mark) = self.clients[number].passed(upto) {
+            let client = &mut self.clients[number];
+            let log = &mut self.logs[client.room];
             if client.deaf {
                 continue;
             }
+            let here = self.loose[client.room].unwrap_or(log.len());
             match mark {
                 Mark::Joins(at) => {
-                    (client.position, client.charged) = (Some(log.len()), at);
+                    (client.position, client.charged) = (Some(here), at);
                     client.talks_at_once = upto > at;
+                    self.joins(number, here);
                 }
                 Mark::Asks => {}
                 Mark::Says(text, payload) => {
                     client.debts[0] += 1.0;
                     if !self.ending {
-                        log.say(client, text, payload);
+                        let (id, called) = (None, Called::Guest);
+                        self.says(number, text, payload, id, called, true);
+                    }
+                }
+                Mark::Chats(request) => {
+                    client.debts[0] += 1.0;
+                    if !self.ending {
+                        self.chats(number, request, here);
                     }
                 }
                 Mark::Pings(payload) => {
                     client.debts[2] += 1.0;
                     client.pings.push_back(payload);
                 }
-                Mark::Closes => (client.closed, client.deaf, client.due) = (true, true, log.len()),
-                Mark::Violates => {
-                    (client.violated, client.deaf, client.due) = (true, true, log.len())
-                }
+                Mark::Closes => (client.closed, client.deaf, client.due) = (true, true, here),
+                Mark::Violates => (client.violated, client.deaf, client.due) = (true, true, here),
             }
         }
+        let client = &mut self.clients[number];
         if client.position.is_some() {
             client.debts[1] += (upto - client.charged) as f64;
             client.charged = upto;
@@ -280,6 +481,132 @@ impl Run {
         let most = f64::from(limits.ping_rate) * (limits.ping_timeout.as_secs() + 1) as f64;
         client.debts[2] = client.debts[2].min(most);
         Ok(())
+    }
+
+    /// A request to join was read.
+    fn joins(&mut self, number: usize, here: usize) {
+        let memory = self.memory();
+        let world = self.world.borrow();
+        let client = &mut self.clients[number];
+        let room = client.room;
+        // In a turn whose order is not known, what else is said in it may come before this, or not.
+        client.skip = match self.loose[room] {
+            None => here,
+            Some(_) => usize::MAX,
+        };
+        let jumped = world
+            .jumped_at
+            .is_some_and(|at| at + 1_000_000 > world.clock);
+        if let Some(since) = self.empty_since[room] {
+            let age = world.clock - since;
+            if !memory.is_ample || jumped || age + TICKS.as_micros() as u64 * 4 > memory.ttl {
+                self.logs[room].lives += 1;
+            }
+        }
+        client.view.joining = Joining {
+            at: here,
+            loose: client.skip,
+            clock: world.clock,
+            life: self.logs[room].lives,
+            jumped,
+        };
+        self.stirred_at[room] = world.clock;
+        let (person, hello) = (client.person, client.view.hello.clone());
+        if let Some((name, false)) = hello.name {
+            self.logs[room]
+                .wanted
+                .entry(name)
+                .or_default()
+                .extend(person);
+        }
+        if hello.session.is_none() {
+            return;
+        }
+        for other in &mut self.clients {
+            if other.number != number && other.person == person && !other.deaf {
+                other.view.replaced = true;
+                other.due = here;
+            }
+        }
+    }
+
+    /// Somebody says something in `chat.v1`.
+    fn chats(&mut self, number: usize, request: Request, here: usize) {
+        let clock = self.world.borrow().clock;
+        let client = &mut self.clients[number];
+        client.view.ask(&request, here);
+        let room = client.room;
+        let (id, text) = match request {
+            Request::Message { id, text } => (id, text),
+            Request::Rename(name, false) => {
+                self.stirred_at[room] = clock;
+                let wanted = self.logs[room].wanted.entry(name.clone()).or_default();
+                wanted.extend(client.person);
+                if let Some(seat) = client
+                    .view
+                    .member()
+                    .and_then(|member| self.seats[room].get_mut(&member))
+                {
+                    seat.asked = true;
+                    seat.name = name;
+                }
+                return;
+            }
+            _ => return,
+        };
+        let log = &self.logs[room];
+        let mut is_new = true;
+        if let Some((before, at, certain)) = log.said(&id) {
+            let [this, that] = [number, before].map(|number| self.clients[number].view.member());
+            let age = clock - at;
+            let is_other = this.is_some() && that.is_some() && this != that;
+            if age < UNKNOWN && !is_other {
+                let clients = |client: usize| self.clients[client].view.member() == that;
+                let is_known = certain
+                    && this.is_some()
+                    && that.is_some()
+                    && age + 200_000 < KNOWN
+                    && log.said_since(clients, at) < KNOWN_OF_ONE;
+                self.clients[number].view.repeats(&id, !is_known, here);
+                if is_known {
+                    return;
+                }
+                is_new = false;
+            }
+        }
+        let called = self.clients[number].view.called();
+        self.says(number, true, text.into_bytes(), Some(id), called, is_new);
+    }
+
+    fn says(
+        &mut self,
+        number: usize,
+        text: bool,
+        payload: Vec<u8>,
+        id: Option<String>,
+        called: Called,
+        is_new: bool,
+    ) {
+        let at = self.world.borrow().clock;
+        let client = &self.clients[number];
+        let loose = self.loose[client.room].map(|_| self.turns);
+        // Who ends in this turn may not have been heard to its end.
+        let may_be_unheard = client.terms.deflate || client.view.replaced;
+        let certain = is_new && !(client.ended_just_now && may_be_unheard);
+        let said = String::from_utf8_lossy(&payload);
+        let mut world = self.world.borrow_mut();
+        world.trace.note(at, ("Says", number, said, certain, loose));
+        drop(world);
+        let saying = Saying {
+            text,
+            payload,
+            id,
+            called,
+            certain,
+            loose,
+            at,
+        };
+        self.logs[client.room].say(client, saying);
     }
 
     /// Whoever is read has paid its debts but for one burst.
@@ -297,7 +624,7 @@ impl Run {
             let (rate, burst) = (f64::from(rate), f64::from(burst));
             *debt = (*debt - seconds * rate).max(0.0);
             let allowed = burst + rate * TICKS.as_secs_f64() + 1.0;
-            if rate > 0.0 && !client.deaf && *debt > allowed {
+            if rate > 0.0 && !client.deaf && !client.terms.deflate && *debt > allowed {
                 return Err(format!(
                     "{number} is read, but its debt is {debt} of {allowed}"
                 ));
@@ -315,7 +642,9 @@ impl Run {
         let client = &mut self.clients[number];
         client.ear.hear(&fresh);
         let head_only = client.asks_head;
-        while let Some(heard) = self.clients[number].ear.next(head_only)? {
+        let terms = client.terms.clone();
+        let memory = self.memory();
+        while let Some(heard) = self.clients[number].ear.next(head_only, &terms)? {
             match heard {
                 Heard::Response(status) => self.responded(number, status)?,
                 Heard::Message(text, payload) => {
@@ -323,7 +652,25 @@ impl Run {
                     let Some(position) = &mut client.position else {
                         return Err("hears a message before it has joined".into());
                     };
-                    self.logs[client.room].hear(position, text, &payload)?;
+                    let (log, seats) = (&mut self.logs[client.room], &mut self.seats[client.room]);
+                    if client.person.is_none() {
+                        log.hear(position, client.skip, &Hearing::Plain(text, &payload))?;
+                        continue;
+                    }
+                    if !text {
+                        return Err(format!("hears {payload:?}"));
+                    }
+                    let json: Value =
+                        serde_json::from_slice(&payload).map_err(|e| e.to_string())?;
+                    let mut world = self.world.borrow_mut();
+                    let clock = world.clock;
+                    world.trace.note(clock, ("Hears", number, json.to_string()));
+                    drop(world);
+                    let note = client
+                        .view
+                        .hear(&json, position, number, memory, (log, seats))?;
+                    let at = client.ear.heard;
+                    client.notes.extend(note.map(|note| (at, note)));
                 }
                 Heard::Ping => {
                     let client = &mut self.clients[number];
@@ -379,7 +726,8 @@ impl Run {
         client.dismissed = Some(code);
         let counts = self.server.counts();
         let due = match code {
-            Some(1001) => self.ending,
+            Some(1001) => self.ending && (client.person.is_none() || client.view.said_bye),
+            Some(4001) => client.view.replaced,
             Some(1002 | 1003 | 1007 | 1009) if client.violated => true,
             Some(1008) => counts.message_timeouts > 0,
             Some(1013) => counts.half_messages_squeezed > 0,
@@ -396,7 +744,7 @@ impl Run {
         let log = &self.logs[client.room];
         match client
             .position
-            .and_then(|position| log.missing(position, upto))
+            .and_then(|position| log.missing(position.max(client.skip), upto))
         {
             Some(missing) => Err(format!("is dismissed before it has heard {missing:?}")),
             None => Ok(()),
@@ -428,6 +776,7 @@ impl Run {
             .is_some_and(|at| at + 1_000_000 > client.pinged_at);
         let reasons = [
             slow && counts.fell_behind > before.fell_behind,
+            socket.was_full && counts.lanes_squeezed > before.lanes_squeezed,
             counts.owed_too_much > before.owed_too_much,
             counts.owed_squeezed > before.owed_squeezed,
             slow && counts.no_progress > before.no_progress
@@ -458,6 +807,11 @@ impl Run {
                 world.held
             ));
         }
+        // A ping or a Close may have come to what each was owed when all was last weighed.
+        let owed = self.census.held[2];
+        if owed > limits.max_owed_in_all + here * 512 && !self.asked_to_end {
+            return Err(format!("{owed} bytes are owed to single clients in all"));
+        }
         if here > limits.max_connections + SURPLUS {
             return Err(format!("{here} connections are too many"));
         }
@@ -482,10 +836,14 @@ impl Run {
                 return Err(format!("{number} has taken nothing for {stuck:?}"));
             }
             let log = &self.logs[client.room];
-            let has_all = client
-                .position
-                .is_none_or(|position| log.missing(position, usize::MAX).is_none());
+            let has_all = client.position.is_none_or(|position| {
+                log.missing(position.max(client.skip), usize::MAX).is_none()
+            });
+            let has_all = has_all && (client.person.is_none() || client.view.is_through());
             world.sockets[number].lags &= !has_all || resident.blocked;
+            if client.skip == usize::MAX {
+                (client.skip, client.view.joining.loose) = (log.len(), log.len());
+            }
             client.deaf |= resident.phase == Phase::Closing;
         }
         Ok(())
@@ -534,7 +892,8 @@ impl Run {
                 for client in &mut self.clients {
                     client.leave(world);
                 }
-                if world.held == 0 && world.door.is_empty() {
+                // Rooms with a memory are forgotten in their time.
+                if world.held == 0 && world.door.is_empty() && self.census.rooms == 0 {
                     break;
                 }
             }

@@ -23,6 +23,14 @@ pub struct Scenario {
     pub ends: bool,
     /// Whether many clients talk a lot in one room.
     pub stampede: bool,
+    /// Clients that speak `chat.v1`: one in so many, if any.
+    pub chat: Option<usize>,
+    /// So many times somebody who speaks it comes back.
+    pub returns: usize,
+    /// Whether those drop their connections all the time.
+    pub restless: bool,
+    /// Whether some compress.
+    pub deflate: bool,
     /// The paths of the rooms.
     pub paths: Vec<String>,
 }
@@ -31,7 +39,8 @@ impl Scenario {
     /// Everything is small, so that everything that is limited meets its limit.
     pub fn new(random: &mut Random) -> Scenario {
         let stampede = random.once_in(4);
-        let mut limits = limits(random);
+        let chat = random.once_in(2).then(|| random.pick(&[1, 2, 3]));
+        let mut limits = limits(random, chat.is_some());
         if stampede {
             limits.max_connections = 100;
             limits.max_per_address = 0;
@@ -47,6 +56,10 @@ impl Scenario {
         Scenario {
             limits,
             stampede,
+            chat,
+            returns: random.within(0, 24),
+            restless: random.once_in(2),
+            deflate: random.once_in(3),
             weather: weather(random),
             descriptors: if !(stampede || crowd) && random.once_in(3) {
                 random.within(2, 12)
@@ -69,7 +82,7 @@ impl Scenario {
     }
 }
 
-fn limits(random: &mut Random) -> Limits {
+fn limits(random: &mut Random, chat: bool) -> Limits {
     let seconds = |random: &mut Random, most: usize| {
         Duration::from_millis(random.within(1, most * 10) as u64 * 100)
     };
@@ -129,6 +142,18 @@ fn limits(random: &mut Random) -> Limits {
         },
         ..Limits::default()
     };
+    if chat {
+        // What is asked in JSON has to fit.
+        limits.max_message = random.within(200, 600);
+        limits.max_frames = limits.max_frames.max(3);
+        limits.max_owed = random.within(3_000, 20_000);
+        limits.max_half_messages = 10_000;
+        limits.history = random.pick(&[0, 1, 3, 50]);
+        limits.history_bytes = random.pick(&[600, 4_000, 100_000]);
+        limits.histories_bytes = limits.history_bytes * random.pick(&[1, 2, 1_000]);
+        limits.history_ttl = Duration::from_secs(random.pick(&[2, 60, 3_600]));
+    }
+    limits.compression_threshold = random.within(1, 300);
     // As small a lane as is allowed, or a little larger.
     let frame = 6 * limits.max_message + 1024;
     let read = (limits.budget.read.div_ceil(6) + 1) * 512;

@@ -1,6 +1,11 @@
 //! What clients write, and how they read what the server writes: a second opinion on both protocols.
 
+use flate2::{Compress, Compression, FlushCompress};
+
 use crate::random::Random;
+
+#[path = "../../../src/ws/deflate/model.rs"]
+mod inflater;
 
 pub const CONTINUATION: u8 = 0;
 pub const TEXT: u8 = 1;
@@ -9,22 +14,82 @@ pub const CLOSE: u8 = 8;
 pub const PING: u8 = 9;
 pub const PONG: u8 = 10;
 
+/// A message that is compressed begins with this bit set (RFC 7692, section 6).
+const COMPRESSED: u8 = 0x40;
+
+/// How somebody asks to talk.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// The path with its query.
+    pub target: String,
+    /// It speaks `chat.v1`.
+    pub chat: bool,
+    /// It can inflate.
+    pub deflate: bool,
+}
+
 /// A request to join a room.
-pub fn upgrade(random: &mut Random, path: &str) -> Vec<u8> {
+pub fn upgrade(random: &mut Random, terms: &Terms) -> Vec<u8> {
     let connection = random.pick(&["Upgrade", "keep-alive, upgrade", "UPGRADE"]);
+    let target = &terms.target;
     let mut head = format!(
-        "GET {path} HTTP/1.1\r\nHost: localhost:8001\r\nUpgrade: websocket\r\n\
+        "GET {target} HTTP/1.1\r\nHost: localhost:8001\r\nUpgrade: websocket\r\n\
          Connection: {connection}\r\nSec-WebSocket-Version: 13\r\n\
          Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
     );
-    if random.once_in(2) {
+    if terms.chat {
+        head += "Sec-WebSocket-Protocol: chat.v1, chat\r\n";
+    } else if random.once_in(2) {
         head += "Origin: http://localhost:8001\r\nSec-WebSocket-Protocol: chat\r\n";
+    }
+    if terms.deflate {
+        let offer = random.pick(&[
+            "",
+            "; server_max_window_bits=9",
+            "; server_max_window_bits=12",
+        ]);
+        head += &format!("Sec-WebSocket-Extensions: permessage-deflate{offer}\r\n");
     }
     if random.once_in(8) {
         head += &format!("X-Padding: {}\r\n", "x".repeat(random.below(500)));
     }
     head += "\r\n";
     head.into_bytes()
+}
+
+/// A message of a client in one frame or a few, compressed or not.
+pub fn message(
+    random: &mut Random,
+    text: bool,
+    payload: &[u8],
+    deflate: bool,
+    most: u32,
+) -> Vec<u8> {
+    let compressed = deflate && !random.once_in(4);
+    let deflated = compressed.then(|| deflated(payload));
+    let mut rest = deflated.as_deref().unwrap_or(payload);
+    let mut first = if text { TEXT } else { BINARY };
+    if compressed {
+        first |= COMPRESSED;
+    }
+    let (mut bytes, mut frames) = (Vec::new(), 1);
+    while frames < most && random.once_in(5) {
+        let (piece, behind) = rest.split_at(random.below(rest.len() + 1));
+        frame(random, first, piece, &mut bytes);
+        (rest, first, frames) = (behind, CONTINUATION, frames + 1);
+    }
+    frame(random, 0x80 | first, rest, &mut bytes);
+    bytes
+}
+
+/// As RFC 7692, section 7.2.1, has it.
+fn deflated(payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(payload.len() + 64);
+    let mut compress = Compress::new(Compression::fast(), false);
+    // It cannot fail, and there is room for all of it.
+    let _ = compress.compress_vec(payload, &mut out, FlushCompress::Sync);
+    out.truncate(out.len().saturating_sub(4));
+    out
 }
 
 /// A request for something else, and the status that it deserves.
@@ -105,7 +170,11 @@ pub enum Heard {
 #[derive(Debug, Default)]
 pub struct Ear {
     bytes: Vec<u8>,
+    /// Bytes that were heard and understood.
+    pub heard: u64,
     stage: Stage,
+    /// What was agreed on.
+    deflate: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -126,12 +195,12 @@ impl Ear {
     }
 
     /// What comes next, if it is all there.
-    pub fn next(&mut self, head_only: bool) -> Result<Option<Heard>, String> {
+    pub fn next(&mut self, head_only: bool, terms: &Terms) -> Result<Option<Heard>, String> {
         match self.stage {
-            Stage::Head => self.response(head_only),
+            Stage::Head => self.response(head_only, terms),
             Stage::Body(left) => {
                 let taken = left.min(self.bytes.len());
-                self.bytes.drain(..taken);
+                self.take(taken);
                 self.stage = Stage::Body(left - taken);
                 if self.bytes.is_empty() {
                     Ok(None)
@@ -145,11 +214,11 @@ impl Ear {
         }
     }
 
-    fn response(&mut self, head_only: bool) -> Result<Option<Heard>, String> {
+    fn response(&mut self, head_only: bool, terms: &Terms) -> Result<Option<Heard>, String> {
         let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
             return Ok(None);
         };
-        let head: Vec<u8> = self.bytes.drain(..end + 4).collect();
+        let head = self.take(end + 4);
         let head = String::from_utf8(head).map_err(|_| "a response that is not text")?;
         let status = head
             .strip_prefix("HTTP/1.1 ")
@@ -158,6 +227,11 @@ impl Ear {
         let length = head
             .lines()
             .find_map(|line| line.strip_prefix("Content-Length: ")?.parse().ok());
+        let chat = head.contains("\r\nSec-WebSocket-Protocol: chat.v1\r\n");
+        self.deflate = head.contains("\r\nSec-WebSocket-Extensions: permessage-deflate");
+        if status == 101 && (chat, self.deflate) != (terms.chat, terms.deflate) {
+            return Err(format!("asks for {terms:?} and gets {head:?}"));
+        }
         self.stage = match (status, length) {
             (101, None) if head.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=") => Stage::Frames,
             (101, _) => return Err(format!("not an upgrade: {head:?}")),
@@ -166,6 +240,11 @@ impl Ear {
             (_, None) => return Err(format!("a response without a length: {head:?}")),
         };
         Ok(Some(Heard::Response(status)))
+    }
+
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        self.heard += count as u64;
+        self.bytes.drain(..count).collect()
     }
 
     fn frame(&mut self) -> Result<Option<Heard>, String> {
@@ -186,8 +265,11 @@ impl Ear {
             return Ok(None);
         };
         let heard = match first {
-            0x81 => Heard::Message(true, payload.to_vec()),
-            0x82 => Heard::Message(false, payload.to_vec()),
+            0x81 | 0x82 => Heard::Message(*first == 0x81, payload.to_vec()),
+            0xc1 | 0xc2 if self.deflate => {
+                let inflated = inflater::inflate(payload).ok_or("what cannot be inflated")?;
+                Heard::Message(*first == 0xc1, inflated.bytes)
+            }
             0x88 => Heard::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code))),
             0x89 => Heard::Ping,
             0x8a => Heard::Pong(payload.to_vec()),
@@ -196,7 +278,7 @@ impl Ear {
         if let Heard::Close(_) = heard {
             self.stage = Stage::Silence;
         }
-        self.bytes.drain(..begin + length);
+        self.take(begin + length);
         Ok(Some(heard))
     }
 }
