@@ -49,7 +49,8 @@ struct Asked {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Answer {
     Pong,
-    Who,
+    /// Who is here; or that there was such a question already.
+    Who(bool),
     /// The messages below this, at most so many; or that there was such a question already.
     History(Option<u64>, usize, bool),
     /// The message with this id was heard already; `true` if that is not certain.
@@ -157,7 +158,7 @@ impl View {
                 return;
             }
             Request::Rename(_, true) => Answer::Error("bad_name"),
-            Request::Who => Answer::Who,
+            Request::Who => Answer::Who(!self.asked.is_empty()),
             Request::History { before, limit } => {
                 Answer::History(*before, *limit, !self.asked.is_empty())
             }
@@ -270,7 +271,7 @@ impl View {
             "who" => {
                 self.answered(
                     json,
-                    &|answer| *answer == Answer::Who,
+                    &|answer| matches!(answer, Answer::Who(_)),
                     *position,
                     memory,
                     log,
@@ -326,7 +327,7 @@ impl View {
                 let code = json["code"].as_str().unwrap_or("");
                 let is_it = |answer: &Answer| match answer {
                     Answer::Error(due) => *due == code,
-                    Answer::History(_, _, busy) => *busy && code == "busy",
+                    Answer::History(_, _, busy) | Answer::Who(busy) => *busy && code == "busy",
                     _ => false,
                 };
                 self.answered(json, &is_it, *position, memory, log)?;
