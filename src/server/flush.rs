@@ -180,7 +180,7 @@ impl<N: Network> Server<N> {
 
     /// Offers a connection what it is owed, in one write. Returns whether it took all of that and is
     /// owed more.
-    pub(super) fn offer(&mut self, key: Key) -> bool {
+    fn offer(&mut self, key: Key) -> bool {
         let Some(connection) = self
             .connections
             .get_mut(key.0 as usize)
