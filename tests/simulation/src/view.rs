@@ -1,6 +1,7 @@
 //! One connection of `chat.v1` as docs/protocol.md has it: what its client must be told, and in which order.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 
 use serde_json::Value;
 
@@ -116,6 +117,10 @@ pub struct View {
     names: Option<BTreeSet<String>>,
     online: u32,
     asked: VecDeque<Asked>,
+    /// It has asked who is here, and for the history: another such question may be one too many, as long
+    /// as anything for this client alone is on its way, a ping included.
+    has_asked_who: bool,
+    has_asked_history: bool,
     /// Changes of its name that were read.
     renames: u32,
     /// The last of them.
@@ -158,9 +163,10 @@ impl View {
                 return;
             }
             Request::Rename(_, true) => Answer::Error("bad_name"),
-            Request::Who => Answer::Who(!self.asked.is_empty()),
+            Request::Who => Answer::Who(mem::replace(&mut self.has_asked_who, true)),
             Request::History { before, limit } => {
-                Answer::History(*before, *limit, !self.asked.is_empty())
+                let again = mem::replace(&mut self.has_asked_history, true);
+                Answer::History(*before, *limit, again)
             }
             Request::Ping => Answer::Pong,
             Request::Nonsense(code) => Answer::Error(code),
