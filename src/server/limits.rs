@@ -94,6 +94,9 @@ pub struct Budget {
     pub visits: usize,
     /// Bytes offered in one write.
     pub offer: usize,
+    /// How long it goes on reading, and how long writing, whatever else is allowed: what a read says or a
+    /// visit takes can be much.
+    pub time: Duration,
 }
 
 impl Default for Budget {
@@ -105,6 +108,7 @@ impl Default for Budget {
             writes: 256,
             visits: 256,
             offer: 256 * 1024,
+            time: Duration::from_millis(1),
         }
     }
 }

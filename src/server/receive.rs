@@ -16,6 +16,7 @@ const ANSWERS: usize = 64 * 1024;
 impl<N: Network> Server<N> {
     pub(super) fn receive(&mut self) {
         self.wake_rested();
+        let until = self.network.now() + self.limits.budget.time;
         for _ in 0..self.to_read.len().min(self.limits.budget.reads) {
             let Some(ticket) = self.to_read.pop_front() else {
                 return;
@@ -24,6 +25,9 @@ impl<N: Network> Server<N> {
                 connection.flags.clear(Flags::TO_READ);
                 self.read(ticket);
                 self.squeeze_owed();
+                if self.network.now() > until {
+                    return;
+                }
             }
         }
     }

@@ -139,6 +139,7 @@ fn limits(random: &mut Random, chat: bool) -> Limits {
             writes: random.within(1, 8),
             visits: random.within(1, 8),
             offer: 32 + random.scaled(20_000) as usize,
+            time: Duration::from_micros(random.below(200) as u64),
         },
         ..Limits::default()
     };
