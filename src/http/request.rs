@@ -7,7 +7,6 @@ use crate::ws::handshake::{elements, token};
 
 use super::authority::Authority;
 use super::escape::Excerpt;
-use super::head::HeadLimits;
 use super::refusal::Refusal;
 
 /// A request line, whose method and target are not judged yet.
@@ -191,12 +190,10 @@ pub(super) struct Request<'h, 'a> {
     pub(super) has_body: bool,
 }
 
-/// Space for the header lines of a request.
-pub(super) type Lines<'a> = [Header<'a>; HeadLimits::MOST_HEADERS];
-
 impl<'h, 'a: 'h> Request<'h, 'a> {
-    /// Reads a head from the request line to the blank line, as [`Head`](super::Head) gives it.
-    pub(super) fn parse(head: &'a [u8], lines: &'h mut Lines<'a>) -> Result<Self, Refusal> {
+    /// Reads a head from the request line to the blank line, as [`Head`](super::Head) gives it. It may
+    /// have as many header lines as there is space for in `lines`.
+    pub(super) fn parse(head: &'a [u8], lines: &'h mut [Header<'a>]) -> Result<Self, Refusal> {
         let end = head
             .windows(2)
             .position(|pair| pair == b"\r\n")

@@ -1,7 +1,8 @@
 //! What is answered to a request: the page, a WebSocket, or why not.
 
-use httparse::EMPTY_HEADER;
+use httparse::{EMPTY_HEADER, Header};
 
+use super::head::HeadLimits;
 use super::origin::Origins;
 use super::page::Page;
 use super::refusal::Refusal;
@@ -35,10 +36,23 @@ pub enum Answer<'a> {
 /// Judges a head, from the request line to the blank line, as [`Head::take`](super::Head::take)
 /// gives it.
 pub fn answer<'a>(head: &'a [u8], site: &Site) -> Answer<'a> {
-    let mut lines = [EMPTY_HEADER; _];
-    Request::parse(head, &mut lines)
-        .and_then(|request| judge(&request, site))
+    // Space for many lines takes longer to clear than a few take to read, and few have many.
+    answer_in(head, site, &mut [EMPTY_HEADER; 16])
+        .or_else(|refusal| match refusal {
+            Refusal::TooManyHeaders => {
+                answer_in(head, site, &mut [EMPTY_HEADER; HeadLimits::MOST_HEADERS])
+            }
+            refusal => Err(refusal),
+        })
         .unwrap_or_else(|refusal| Answer::Respond(Response::refusing(refusal, head)))
+}
+
+fn answer_in<'h, 'a: 'h>(
+    head: &'a [u8],
+    site: &Site,
+    lines: &'h mut [Header<'a>],
+) -> Result<Answer<'a>, Refusal> {
+    judge(&Request::parse(head, lines)?, site)
 }
 
 fn judge<'a>(request: &Request<'_, 'a>, site: &Site) -> Result<Answer<'a>, Refusal> {

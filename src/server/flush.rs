@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::connection::{Awaits, Flags, Gone, Stage, Ticket};
 use super::talk::lane_of;
-use super::{Moment, Network, Server, Transport};
+use super::{CLOCKED, Moment, Network, Server, Transport};
 use crate::chat::{Ends, Key, Place, Room, RoomKey};
 
 /// So many messages are worth a lap of their own, and so many bytes: a room does not gather more.
@@ -52,7 +52,7 @@ enum Leaves {
 impl<N: Network> Server<N> {
     pub(super) fn flush(&mut self) {
         let until = self.network.now() + self.limits.budget.time;
-        for _ in 0..self.to_write.len().min(self.limits.budget.writes) {
+        for nth in 1..=self.to_write.len().min(self.limits.budget.writes) {
             let Some(ticket) = self.to_write.pop_front() else {
                 break;
             };
@@ -61,9 +61,9 @@ impl<N: Network> Server<N> {
                 if self.offer(ticket.key) {
                     self.will_write(ticket.key);
                 }
-                if self.network.now() > until {
-                    break;
-                }
+            }
+            if nth.is_multiple_of(CLOCKED) && self.network.now() > until {
+                break;
             }
         }
         self.go_on_gathered();
@@ -101,8 +101,7 @@ impl<N: Network> Server<N> {
                 return Leaves::Finished;
             };
             slice.visits = slice.visits.saturating_sub(self.offer_all(key));
-            // A look at the clock is not worth every visit.
-            if slice.visits.is_multiple_of(8) && self.network.now() > slice.until {
+            if slice.visits.is_multiple_of(CLOCKED) && self.network.now() > slice.until {
                 slice.visits = 0;
             }
             if ends == Ends::Nothing {

@@ -54,6 +54,9 @@ use report::Notices;
 use shutdown::Shutdown;
 use watch::Watchman;
 
+/// Reads, or writes, between two looks at the clock, which are not free.
+const CLOCKED: usize = 8;
+
 /// Entries that an empty list keeps space for.
 const SPARE: usize = 256;
 

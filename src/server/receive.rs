@@ -5,7 +5,7 @@ use std::mem;
 
 use super::connection::{Awaits, Connection, Farewell, Flags, Gone, Half, Stage, Ticket};
 use super::report::Notice;
-use super::{Limits, Network, Server, Transport};
+use super::{CLOCKED, Limits, Network, Server, Transport};
 use crate::chat::{Key, RoomKey};
 use crate::http::{self, Answer};
 use crate::ws::{CloseCode, Decoder, Event, Frame, Message, Rules, Violation};
@@ -17,7 +17,7 @@ impl<N: Network> Server<N> {
     pub(super) fn receive(&mut self) {
         self.wake_rested();
         let until = self.network.now() + self.limits.budget.time;
-        for _ in 0..self.to_read.len().min(self.limits.budget.reads) {
+        for nth in 1..=self.to_read.len().min(self.limits.budget.reads) {
             let Some(ticket) = self.to_read.pop_front() else {
                 return;
             };
@@ -25,9 +25,9 @@ impl<N: Network> Server<N> {
                 connection.flags.clear(Flags::TO_READ);
                 self.read(ticket);
                 self.squeeze_owed();
-                if self.network.now() > until {
-                    return;
-                }
+            }
+            if nth.is_multiple_of(CLOCKED) && self.network.now() > until {
+                return;
             }
         }
     }
