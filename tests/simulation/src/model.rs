@@ -328,7 +328,7 @@ impl Log {
         end: usize,
     ) -> Option<(usize, usize)> {
         if let Some(&place) = self.by_seq.get(&(told.epoch, told.seq)) {
-            return Some((place, place));
+            return Some(self.breath(place));
         }
         let (mut least, mut most, mut group) = (0, 0, None);
         for place in (0..end.min(self.entries.len())).rev() {
@@ -345,10 +345,7 @@ impl Log {
             group = entry.loose;
             let may_be = (least..=most).contains(&behind) && entry.standing != Standing::Void;
             if may_be && self.is(place, &Hearing::Chat(told)) {
-                let alike = |entry: &&Entry| entry.loose.is_some() && entry.loose == group;
-                let before = self.entries[..place].iter().rev().take_while(alike).count();
-                let after = self.entries[place..].iter().take_while(alike).count();
-                return Some((place - before, place + after));
+                return Some(self.breath(place));
             }
             match entry.standing {
                 Standing::Certain if place < loose && entry.loose.is_none() => least += 1,
@@ -358,6 +355,15 @@ impl Log {
             most += u64::from(entry.loose.is_none());
         }
         None
+    }
+
+    /// From where to where the entries stand of which nobody knows yet whether they come before or behind this one.
+    fn breath(&self, place: usize) -> (usize, usize) {
+        let turn = self.entries[place].loose;
+        let alike = |entry: &&Entry| entry.loose.is_some() && entry.loose == turn;
+        let before = self.entries[..place].iter().rev().take_while(alike).count();
+        let after = self.entries[place..].iter().take_while(alike).count();
+        (place - before, place + after)
     }
 
     /// What is known of who has said this, for whoever wants to know why it cannot be.
