@@ -303,6 +303,11 @@ impl Client {
         self.left || self.vanished
     }
 
+    /// Who ends in this turn may not have been heard to its end.
+    pub fn may_be_unheard(&self) -> bool {
+        self.ended_just_now && (self.terms.deflate || self.view.replaced)
+    }
+
     /// Does something, or nothing.
     pub fn step(
         &mut self,

@@ -11,6 +11,7 @@
 
 mod client;
 mod model;
+mod names;
 mod person;
 mod random;
 mod run;

@@ -1,9 +1,10 @@
 //! What is to be heard in each room, known from what the server has read; and whether it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::client::Client;
+use crate::names::Names;
 
 /// A message, in the order of the room.
 #[derive(Debug)]
@@ -13,8 +14,8 @@ struct Entry {
     payload: Vec<u8>,
     /// What its speaker calls it.
     id: Option<String>,
-    /// What its speaker is called.
-    called: Called,
+    /// What its speaker is called: the stint among the room's names. Who does not speak `chat.v1` is a guest.
+    stint: Option<usize>,
     standing: Standing,
     /// That its speaker was a member does not make it certain.
     doubtful: bool,
@@ -38,32 +39,13 @@ enum Standing {
     Void,
 }
 
-/// What somebody is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Called {
-    /// A guest: it does not speak `chat.v1`.
-    Guest,
-    /// As it was told when it came.
-    Welcomed,
-    /// This, or with a number if somebody else is called so.
-    Wanted(String),
-}
-
-/// As whom others hear a client.
-#[derive(Clone, Debug, Default)]
-pub struct Voice {
-    pub member: Option<u32>,
-    /// What it was called when it came.
-    pub name: Option<String>,
-}
-
 /// Who says something, and how.
 #[derive(Clone, Debug)]
 pub struct Saying {
     pub text: bool,
     pub payload: Vec<u8>,
     pub id: Option<String>,
-    pub called: Called,
+    pub stint: Option<usize>,
     /// Whether it is published for certain.
     pub certain: bool,
     pub loose: Option<usize>,
@@ -110,14 +92,13 @@ pub enum Content {
 #[derive(Debug, Default)]
 pub struct Log {
     entries: Vec<Entry>,
-    /// Of each client that was heard or welcomed.
-    pub voices: BTreeMap<usize, Voice>,
+    /// Of each client that was heard or welcomed, the member.
+    pub voices: BTreeMap<usize, u32>,
+    pub names: Names,
     /// Entries by their seqs in each epoch.
     by_seq: BTreeMap<(u64, u64), usize>,
     /// The seq of each epoch when its memory began.
     pub began: BTreeMap<u64, u64>,
-    /// Who ever wanted to be called so.
-    pub wanted: BTreeMap<String, BTreeSet<usize>>,
     /// How often the room may have been forgotten and opened anew, and the epochs in between.
     pub lives: u32,
     pub epochs: BTreeMap<u32, u64>,
@@ -149,7 +130,7 @@ impl Log {
             text: saying.text,
             payload: saying.payload,
             id: saying.id,
-            called: saying.called,
+            stint: saying.stint,
             standing: if certain {
                 Standing::Certain
             } else {
@@ -262,15 +243,12 @@ impl Log {
     /// Whether this is that message, as far as is known.
     fn is(&self, place: usize, hearing: &Hearing<'_>) -> bool {
         let entry = &self.entries[place];
-        let voice = self.voices.get(&entry.client);
-        let called = |from: &str| match (&entry.called, voice.and_then(|v| v.name.as_deref())) {
-            (Called::Guest, _) => from.starts_with("guest-"),
-            (Called::Wanted(name), _) => is_numbered(from, name),
-            (Called::Welcomed, Some(name)) => from == name,
-            (Called::Welcomed, None) => true,
+        let called = |from: &str| match entry.stint {
+            None => from.starts_with("guest-"),
+            Some(stint) => self.names.is_due(stint, from),
         };
         match hearing {
-            Hearing::Plain(text, payload) if entry.called != Called::Guest => {
+            Hearing::Plain(text, payload) if entry.stint.is_some() => {
                 let said = payload.strip_suffix(&*entry.payload);
                 let from = said.and_then(|from| str::from_utf8(from.strip_suffix(b": ")?).ok());
                 *text && from.is_some_and(called)
@@ -285,13 +263,12 @@ impl Log {
                             && 300 + entry.payload.len() * 6 > self.max_json
                     }
                 };
-                let member = voice.and_then(|voice| voice.member);
+                let member = self.voices.get(&entry.client);
                 is_said
                     && told.id == entry.id
-                    && member.is_none_or(|member| member == told.member)
+                    && member.is_none_or(|member| *member == told.member)
                     && called(&told.from)
-                    && (entry.called != Called::Guest
-                        || told.from == format!("guest-{}", told.member))
+                    && (entry.stint.is_some() || told.from == format!("guest-{}", told.member))
                     && entry
                         .place
                         .is_none_or(|place| place == (told.epoch, told.seq))
@@ -306,10 +283,10 @@ impl Log {
         let Hearing::Chat(told) = hearing else {
             return Ok(());
         };
-        let voice = self.voices.entry(entry.client).or_default();
-        voice.member = Some(told.member);
-        if entry.called == Called::Welcomed {
-            voice.name.get_or_insert_with(|| told.from.clone());
+        self.voices.insert(entry.client, told.member);
+        if let Some(stint) = entry.stint {
+            self.names.identify(entry.client, (told.epoch, told.member));
+            self.names.learn(stint, &told.from)?;
         }
         entry.place = Some((told.epoch, told.seq));
         match self.by_seq.insert((told.epoch, told.seq), place) {
@@ -427,14 +404,6 @@ impl Log {
             .find(|entry| entry.standing == Standing::Certain)
             .map(|entry| String::from_utf8_lossy(&entry.payload).into_owned())
     }
-}
-
-/// Whether somebody who wants to be called `name` may be called this.
-pub fn is_numbered(called: &str, name: &str) -> bool {
-    let number = called.rsplit_once('-').filter(|(_, number)| {
-        !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit())
-    });
-    called == name || number.is_some_and(|(base, _)| is_numbered(base, name))
 }
 
 fn in_base64(bytes: &[u8]) -> String {

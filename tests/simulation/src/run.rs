@@ -11,7 +11,7 @@ use hushd::server::{Census, Counts, Phase, Server, Signal};
 use serde_json::Value;
 
 use crate::client::{Client, Mark, Opening, Reading};
-use crate::model::{Called, Hearing, Log, Saying};
+use crate::model::{Hearing, Log, Saying};
 use crate::person::Person;
 use crate::random::Random;
 use crate::scenario::Scenario;
@@ -274,6 +274,7 @@ impl Run {
             let read = self.world.borrow().sockets[number].read;
             self.was_read(number, read - self.clients[number].unheard as u64)?;
         }
+        self.see_who_left();
         for number in 0..self.clients.len() {
             self.was_sent(number)
                 .map_err(|wrong| format!("{number} {wrong}"))?;
@@ -311,6 +312,20 @@ impl Run {
         }
     }
 
+    /// Whose names are free again.
+    fn see_who_left(&mut self) {
+        let world = self.world.borrow();
+        let mut stays = vec![false; self.clients.len()];
+        for resident in &self.census.residents {
+            if let Some(number) = world.by_key[resident.key.0 as usize] {
+                stays[number] = resident.phase == Phase::Open;
+            }
+        }
+        for client in self.clients.iter().filter(|client| !stays[client.number]) {
+            self.logs[client.room].names.go(client.number, self.turns);
+        }
+    }
+
     /// Who is in which room.
     fn look_around(&mut self) {
         let world = self.world.borrow();
@@ -326,12 +341,12 @@ impl Run {
             }
             if resident.phase == Phase::Open {
                 inside[number] = true;
-                if let Some(seat) = client
+                if let Some(seen_at) = client
                     .view
                     .member()
                     .and_then(|member| self.seats[client.room].get_mut(&member))
                 {
-                    seat.seen_at = world.clock;
+                    *seen_at = world.clock;
                 }
             }
         }
@@ -359,11 +374,9 @@ impl Run {
                 .iter()
                 .filter(|other| other.is_inside && other.room == client.room)
         };
-        let names =
-            inside().filter(|other| other.view.called.is_none() && other.view.member().is_some());
-        let voices = &self.logs[client.room].voices;
-        let names: Vec<String> = names
-            .filter_map(|other| voices.get(&other.number)?.name.clone())
+        let known = &self.logs[client.room].names;
+        let names: Vec<String> = inside()
+            .filter_map(|other| known.name(other.number).map(str::to_owned))
             .collect();
         client.view.is_up_to_date(inside().count(), &names).err()
     }
@@ -453,8 +466,7 @@ impl Run {
                 Mark::Says(text, payload) => {
                     client.debts[0] += 1.0;
                     if !self.ending {
-                        let (id, called) = (None, Called::Guest);
-                        self.says(number, text, payload, id, called, true);
+                        self.says(number, text, payload, None, true);
                     }
                 }
                 Mark::Chats(request) => {
@@ -512,12 +524,11 @@ impl Run {
         };
         self.stirred_at[room] = world.clock;
         let (person, hello) = (client.person, client.view.hello.clone());
-        if let Some((name, false)) = hello.name {
-            self.logs[room]
-                .wanted
-                .entry(name)
-                .or_default()
-                .extend(person);
+        if person.is_some() {
+            let wanted = hello.name.filter(|(_, bad)| !bad).map(|(name, _)| name);
+            let member = hello.session.zip(hello.member);
+            let names = &mut self.logs[room].names;
+            names.come(number, wanted, member, self.turns);
         }
         if hello.session.is_none() {
             return;
@@ -540,16 +551,9 @@ impl Run {
             Request::Message { id, text } => (id, text),
             Request::Rename(name, false) => {
                 self.stirred_at[room] = clock;
-                let wanted = self.logs[room].wanted.entry(name.clone()).or_default();
-                wanted.extend(client.person);
-                if let Some(seat) = client
-                    .view
-                    .member()
-                    .and_then(|member| self.seats[room].get_mut(&member))
-                {
-                    seat.asked = true;
-                    seat.name = name;
-                }
+                let doubtful = self.clients[number].may_be_unheard();
+                let names = &mut self.logs[room].names;
+                names.rename(number, name, doubtful, self.turns);
                 return;
             }
             _ => return,
@@ -574,8 +578,7 @@ impl Run {
                 is_new = false;
             }
         }
-        let called = self.clients[number].view.called();
-        self.says(number, true, text.into_bytes(), Some(id), called, is_new);
+        self.says(number, true, text.into_bytes(), Some(id), is_new);
     }
 
     fn says(
@@ -584,15 +587,12 @@ impl Run {
         text: bool,
         payload: Vec<u8>,
         id: Option<String>,
-        called: Called,
         is_new: bool,
     ) {
         let at = self.world.borrow().clock;
         let client = &self.clients[number];
         let loose = self.loose[client.room].map(|_| self.turns);
-        // Who ends in this turn may not have been heard to its end.
-        let may_be_unheard = client.terms.deflate || client.view.replaced;
-        let certain = is_new && !(client.ended_just_now && may_be_unheard);
+        let certain = is_new && !client.may_be_unheard();
         let said = String::from_utf8_lossy(&payload);
         let mut world = self.world.borrow_mut();
         world.trace.note(at, ("Says", number, said, certain, loose));
@@ -601,7 +601,7 @@ impl Run {
             text,
             payload,
             id,
-            called,
+            stint: self.logs[client.room].names.latest(number),
             certain,
             loose,
             at,

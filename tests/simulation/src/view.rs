@@ -5,7 +5,8 @@ use std::mem;
 
 use serde_json::Value;
 
-use crate::model::{Called, Content, Hearing, Log, Told, Voice, is_numbered};
+use crate::model::{Content, Hearing, Log, Told};
+use crate::names::MemberId;
 use crate::person::Note;
 
 /// How a client introduces itself.
@@ -69,18 +70,8 @@ pub struct Memory {
     pub is_ample: bool,
 }
 
-/// Somebody with a number, in one epoch.
-#[derive(Clone, Debug)]
-pub struct Seat {
-    /// What it is called, as far as is known; perhaps with a number behind it, if it asked for the name.
-    pub name: String,
-    pub asked: bool,
-    /// When it was last seen to be there.
-    pub seen_at: u64,
-}
-
-/// Everybody under one path, by epoch and number.
-pub type Seats = BTreeMap<(u64, u32), Seat>;
+/// When each member under one path was last seen to be there.
+pub type Seats = BTreeMap<MemberId, u64>;
 
 /// Where a client joins.
 #[derive(Clone, Copy, Debug, Default)]
@@ -123,8 +114,6 @@ pub struct View {
     has_asked_history: bool,
     /// Changes of its name that were read.
     renames: u32,
-    /// The last of them.
-    pub called: Option<String>,
     pub said_bye: bool,
     /// Somebody has come with its session.
     pub replaced: bool,
@@ -143,23 +132,16 @@ const SLACK: u64 = 700_000;
 
 impl View {
     /// Its member and epoch, once it was told.
-    pub fn member(&self) -> Option<(u64, u32)> {
+    pub fn member(&self) -> Option<MemberId> {
         self.welcome.map(|welcome| (welcome.epoch, welcome.member))
-    }
-
-    /// How its messages are signed.
-    pub fn called(&self) -> Called {
-        let called = self.called.clone();
-        called.map_or(Called::Welcomed, Called::Wanted)
     }
 
     /// The server has read something that it answers.
     pub fn ask(&mut self, request: &Request, after: usize) {
         let answer = match request {
             Request::Message { .. } => return,
-            Request::Rename(name, false) => {
+            Request::Rename(_, false) => {
                 self.renames += 1;
-                self.called = Some(name.clone());
                 return;
             }
             Request::Rename(_, true) => Answer::Error("bad_name"),
@@ -395,35 +377,14 @@ impl View {
             .session
             .filter(|of| *of == epoch)
             .and(self.hello.member);
-        let seat = before.and_then(|member| seats.get(&(epoch, member)));
+        let seen_at = before.and_then(|member| seats.get(&(epoch, member)));
         let is_back = before == Some(welcome.member);
-        if let (Some(seat), Some(member)) = (seat, before) {
-            let is_remembered =
-                joining.clock - seat.seen_at.min(joining.clock) + SLACK < memory.ttl;
+        if let (Some(&seen_at), Some(member)) = (seen_at, before) {
+            let is_remembered = joining.clock - seen_at.min(joining.clock) + SLACK < memory.ttl;
             ensure!(
                 is_back || !is_remembered || joining.jumped,
                 "{json} is {member}"
             );
-        }
-        match (seat, &self.hello.name) {
-            (Some(seat), _) if is_back => {
-                let base = &seat.name;
-                let mut wanted = log.wanted.iter();
-                let is_wanted = wanted.any(|(name, by)| is_numbered(base, name) && by.len() > 1);
-                ensure!(
-                    is_numbered(&name, base) && (seat.asked || is_wanted || name == *base),
-                    "{json} was called {base}"
-                );
-            }
-            (_, None | Some((_, true))) => {
-                ensure!(
-                    name == format!("guest-{}", welcome.member),
-                    "{json} is no guest"
-                );
-            }
-            (_, Some((wanted, false))) => {
-                ensure!(is_numbered(&name, wanted), "{json} wants to be {wanted}");
-            }
         }
         if !is_back {
             ensure!(
@@ -435,25 +396,12 @@ impl View {
                 self.asked.push_front(Asked { answer, after });
             }
         }
-        let asked = self.called.is_some();
-        seats.insert(
-            (epoch, welcome.member),
-            Seat {
-                name: self.called.clone().unwrap_or_else(|| name.clone()),
-                asked,
-                seen_at: joining.clock,
-            },
-        );
-        let Voice {
-            member,
-            name: heard,
-        } = log.voices.entry(number).or_default();
-        ensure!(
-            member.is_none_or(|member| member == welcome.member)
-                && heard.as_ref().is_none_or(|heard| *heard == name),
-            "{json} was heard as {member:?}, {heard:?}"
-        );
-        (*member, *heard) = (Some(welcome.member), Some(name));
+        let member = (epoch, welcome.member);
+        seats.insert(member, joining.clock);
+        let heard = *log.voices.entry(number).or_insert(welcome.member);
+        ensure!(heard == welcome.member, "{json} was heard as {heard}");
+        log.names.identify(number, member);
+        log.names.welcome(number, &name)?;
         self.online = int("online") as u32;
         self.welcome = Some(welcome);
         Ok(Note::Welcome {
