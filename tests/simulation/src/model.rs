@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::client::Client;
-use crate::names::Names;
+use crate::names::{MemberId, Names};
 
 /// A message, in the order of the room.
 #[derive(Debug)]
@@ -158,19 +158,25 @@ impl Log {
         Ok(())
     }
 
-    /// What became of a message with this id so far: the client that said it, and when; the latest.
-    pub fn said(&self, id: &str) -> Option<(usize, u64, bool)> {
-        let of_id =
-            |entry: &&Entry| entry.id.as_deref() == Some(id) && entry.standing != Standing::Void;
-        let entry = self.entries.iter().rev().find(of_id)?;
+    /// What became of a message with this id so far, if one of these has said it: the client, and when; the latest.
+    pub fn said(&self, id: &str, by: impl Fn(usize) -> bool) -> Option<(usize, u64, bool)> {
+        let is_it = |entry: &&Entry| {
+            entry.id.as_deref() == Some(id) && entry.standing != Standing::Void && by(entry.client)
+        };
+        let entry = self.entries.iter().rev().find(is_it)?;
         Some((entry.client, entry.at, entry.standing == Standing::Certain))
     }
 
-    /// The seq of the latest message with this id.
-    pub fn seq_of(&self, id: &str) -> Option<(u64, u64)> {
-        let entries = self.entries.iter().rev();
-        let mut of_id = entries.filter(|entry| entry.id.as_deref() == Some(id));
-        of_id.find_map(|entry| entry.place)
+    /// The seq of the latest message of a member with this id.
+    pub fn seq_of(&self, id: &str, (epoch, number): MemberId) -> Option<u64> {
+        let is_its = |entry: &&Entry| self.voices.get(&entry.client) == Some(&number);
+        let mut of_id = self
+            .entries
+            .iter()
+            .rev()
+            .filter(|entry| entry.id.as_deref() == Some(id) && is_its(entry));
+        let (of, seq) = of_id.find_map(|entry| entry.place)?;
+        (of == epoch).then_some(seq)
     }
 
     /// How many messages with an id a client has said since.
@@ -272,6 +278,9 @@ impl Log {
                     && entry
                         .place
                         .is_none_or(|place| place == (told.epoch, told.seq))
+                    && self
+                        .place_of(told.epoch, told.seq)
+                        .is_none_or(|known| known == place)
             }
         }
     }

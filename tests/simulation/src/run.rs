@@ -560,11 +560,15 @@ impl Run {
         };
         let log = &self.logs[room];
         let mut is_new = true;
-        if let Some((before, at, certain)) = log.said(&id) {
-            let [this, that] = [number, before].map(|number| self.clients[number].view.member());
+        let this = self.clients[number].view.member();
+        let is_perhaps_this = |client: usize| {
+            let that = self.clients[client].view.member();
+            this.is_none() || that.is_none() || this == that
+        };
+        if let Some((before, at, certain)) = log.said(&id, is_perhaps_this) {
+            let that = self.clients[before].view.member();
             let age = clock - at;
-            let is_other = this.is_some() && that.is_some() && this != that;
-            if age < UNKNOWN && !is_other {
+            if age < UNKNOWN {
                 let clients = |client: usize| self.clients[client].view.member() == that;
                 let is_known = certain
                     && this.is_some()
@@ -840,6 +844,7 @@ impl Run {
                 log.missing(position.max(client.skip), usize::MAX).is_none()
             });
             let has_all = has_all && (client.person.is_none() || client.view.is_through());
+            let has_all = has_all && (client.position.is_none() || client.granted.is_some());
             world.sockets[number].lags &= !has_all || resident.blocked;
             if client.skip == usize::MAX {
                 (client.skip, client.view.joining.loose) = (log.len(), log.len());

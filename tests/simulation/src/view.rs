@@ -293,11 +293,10 @@ impl View {
                 let id = json["id"].as_str().ok_or("what is accepted?")?.to_owned();
                 let is_it = |answer: &Answer| matches!(answer, Answer::Accepted(i, _) if *i == id);
                 self.answered(json, &is_it, *position, memory, log)?;
-                let place = (welcome.epoch, json["seq"].as_u64().unwrap_or(0));
+                let known = log.seq_of(&id, (welcome.epoch, welcome.member));
                 ensure!(
-                    log.seq_of(&id).is_none_or(|known| known == place),
-                    "{json}, which was {:?}",
-                    log.seq_of(&id)
+                    known.is_none_or(|known| json["seq"] == known),
+                    "{json}, which was {known:?}"
                 );
                 return Ok(Some(Note::Accepted(id)));
             }
