@@ -26,6 +26,15 @@ fn nothing_that_two_hundred_other_seeds_do_harms_the_server() {
     seeds(100..200);
 }
 
+/// Who comes back with the token of before while its connection hangs there for longer than those are remembered who
+/// left (73415).
+#[test]
+fn what_seeds_have_found_stays_found() {
+    for seed in [73_415] {
+        seeds(seed..seed + 1);
+    }
+}
+
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in 0..10 {

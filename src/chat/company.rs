@@ -135,7 +135,7 @@ impl Rooms {
         };
         if left.is_some() {
             self.sessions
-                .remember(room.session(number), Whereabouts::Moved(key), now);
+                .remember(room.session(number), Whereabouts::Moved(key));
         }
         let greeting = speaks_chat
             .then(|| self.greeting(key, &member, hello.since, bad_name))
@@ -295,7 +295,7 @@ impl Rooms {
                     name: member.name.clone(),
                     at: now,
                 };
-                self.sessions.remember(session, gone, now);
+                self.sessions.remember(session, gone);
             }
         }
         self.settle(member.place.room);

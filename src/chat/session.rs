@@ -2,7 +2,8 @@
 //!
 //! A token proves who somebody is without anything being kept: it is the member's number and its
 //! connection's key, signed with a secret that only this process knows. So a connected member's session
-//! costs no memory. Only those who left, or came back under another key, are remembered for a while.
+//! costs no memory. Only those who left are remembered, for a while, and those who came back under another
+//! key, until they leave: what they show next may be the token of before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -78,15 +79,15 @@ pub enum Whereabouts {
 pub struct Sessions {
     /// SipHash-2-4 with 128 bits of output: a message authentication code for short input.
     secret: SipHasher24,
-    /// Invariant: at most `limit`, and `by_age` has exactly the same.
-    away: BTreeMap<Session, (Tick, Whereabouts)>,
+    away: BTreeMap<Session, Whereabouts>,
+    /// Invariant: exactly those of `away` who are gone, at most `limit`.
     by_age: BTreeSet<(Tick, Session)>,
     limit: usize,
     ttl: u32,
 }
 
 impl Sessions {
-    /// Signs with these random bits, and remembers at most `limit` members for `ttl` ticks each.
+    /// Signs with these random bits, and remembers at most `limit` members who left for `ttl` ticks each.
     pub fn new(random: u128, limit: usize, ttl: u32) -> Sessions {
         let secret = SipHasher24::new_with_key(&random.to_le_bytes());
         Sessions {
@@ -132,24 +133,30 @@ impl Sessions {
     }
 
     /// Remembers where a member is from now on, and forgets the longest gone if there are too many.
-    pub fn remember(&mut self, session: Session, whereabouts: Whereabouts, now: Tick) {
+    pub fn remember(&mut self, session: Session, whereabouts: Whereabouts) {
         self.recall(session);
-        self.away.insert(session, (now, whereabouts));
-        self.by_age.insert((now, session));
-        if self.away.len() > self.limit {
+        match whereabouts {
+            Whereabouts::Gone { at, .. } => _ = self.by_age.insert((at, session)),
+            Whereabouts::Moved(_) => {}
+        }
+        self.away.insert(session, whereabouts);
+        if self.by_age.len() > self.limit {
             self.forget_oldest();
         }
     }
 
     /// Where a member is that is not where its token says.
     pub fn whereabouts(&self, session: Session) -> Option<&Whereabouts> {
-        self.away.get(&session).map(|(_, whereabouts)| whereabouts)
+        self.away.get(&session)
     }
 
     /// The same, and it is no longer remembered.
     pub fn recall(&mut self, session: Session) -> Option<Whereabouts> {
-        let (since, whereabouts) = self.away.remove(&session)?;
-        self.by_age.remove(&(since, session));
+        let whereabouts = self.away.remove(&session)?;
+        match whereabouts {
+            Whereabouts::Gone { at, .. } => _ = self.by_age.remove(&(at, session)),
+            Whereabouts::Moved(_) => {}
+        }
         Some(whereabouts)
     }
 
@@ -256,11 +263,11 @@ mod tests {
     #[test]
     fn who_left_is_remembered_until_it_returns() {
         let mut sessions = sessions();
-        sessions.remember(ANN.session, gone(5), Tick(5));
+        sessions.remember(ANN.session, gone(5));
         assert_eq!(sessions.recall(ANN.session), Some(gone(5)));
         assert_eq!(sessions.recall(ANN.session), None);
-        sessions.remember(ANN.session, Whereabouts::Moved(Key(8)), Tick(6));
-        sessions.remember(ANN.session, gone(9), Tick(9));
+        sessions.remember(ANN.session, Whereabouts::Moved(Key(8)));
+        sessions.remember(ANN.session, gone(9));
         assert_eq!(
             sessions.recall(ANN.session),
             Some(gone(9)),
@@ -274,13 +281,29 @@ mod tests {
         let mut sessions = sessions();
         let session = |number| Session { epoch: 1, number };
         for number in 0..5 {
-            sessions.remember(session(number), gone(number), Tick(number));
+            sessions.remember(session(number), gone(number));
         }
         assert_eq!(sessions.recall(session(1)), None, "only three");
         assert_eq!(sessions.due(), Some(Tick(602)));
         sessions.forget(Tick(603));
         let away: Vec<_> = sessions.away.keys().copied().collect();
         assert_eq!((away, sessions.by_age.len()), (vec![session(4)], 1));
+    }
+
+    #[test]
+    fn who_came_back_is_found_until_it_leaves_however_many_left_meanwhile() {
+        let mut sessions = sessions();
+        sessions.remember(ANN.session, Whereabouts::Moved(Key(8)));
+        for number in 10..20 {
+            sessions.remember(Session { epoch: 1, number }, gone(number));
+        }
+        assert_eq!((sessions.by_age.len(), sessions.away.len()), (3, 4));
+        sessions.forget(Tick(10_000));
+        let moved = Whereabouts::Moved(Key(8));
+        assert_eq!(sessions.whereabouts(ANN.session), Some(&moved));
+        sessions.remember(ANN.session, gone(10_000));
+        sessions.forget(Tick(10_600));
+        assert_eq!(sessions.away.len(), 0);
     }
 
     #[test]
