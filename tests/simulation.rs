@@ -26,11 +26,12 @@ fn nothing_that_two_hundred_other_seeds_do_harms_the_server() {
     seeds(100..200);
 }
 
-/// Who comes back with the token of before while its connection hangs there for longer than those are remembered who
-/// left (73415).
+/// Somebody comes back with the token of before while its connection hangs there for longer than those are remembered
+/// who left (73415); or changes its name before it was announced, and the old name stands in the list for somebody
+/// who has just left (69869), or the new one comes twice (212339).
 #[test]
 fn what_seeds_have_found_stays_found() {
-    for seed in [73_415] {
+    for seed in [73_415, 69_869, 212_339] {
         seeds(seed..seed + 1);
     }
 }

@@ -311,15 +311,16 @@ fn wanted(name: Option<&str>) -> Result<Option<Name>, BadName> {
     }
 }
 
-/// Presence for one member alone: only its own name has changed.
+/// Presence for one member alone: its own name has changed. It is without the other lists, since what was announced
+/// has not: there its old name may be that of somebody who has just left.
 fn renamed(presence: &Presence, member: &Member, name: Option<&Name>) -> String {
     let guest = Called::Guest(member.number);
     let is = name.map_or(guest, |name| Called::Name(name.as_str()));
     let sent = Sent::Presence {
         online: presence.online(),
-        left: Some(&[]),
+        left: None,
         renamed: Some(&[(member.called().to_string(), is.to_string())]),
-        joined: Some(&[]),
+        joined: None,
     };
     sent.to_json()
 }

@@ -494,6 +494,18 @@ impl View {
     }
 
     fn presence(&mut self, json: &Value) -> Result<(), String> {
+        if json["left"].is_null() && json["joined"].is_null() {
+            // This one alone is told, since it was not announced yet.
+            let pairs = json["renamed"].as_array().map_or(0, Vec::len);
+            ensure!(
+                pairs == 1 && self.renames > 0 && json["online"] == self.online,
+                "{json} to one of {} who has asked for {} names",
+                self.online,
+                self.renames
+            );
+            self.renames -= 1;
+            return Ok(());
+        }
         let (left, joined) = (strings(&json["left"])?, strings(&json["joined"])?);
         let renamed: Vec<Vec<String>> = json["renamed"]
             .as_array()
@@ -513,6 +525,10 @@ impl View {
             "an announcement of nothing"
         );
         self.online = online as u32;
+        let mut comers = renamed.iter().filter_map(|pair| pair.get(1)).chain(&joined);
+        let mut once = BTreeSet::new();
+        let twice = comers.find(|name| !once.insert(*name));
+        ensure!(twice.is_none(), "{twice:?} comes twice: {json}");
         let Some(names) = &mut self.names else {
             return Ok(());
         };
@@ -523,18 +539,7 @@ impl View {
             let [was, is] = pair.as_slice() else {
                 return Err(format!("renamed by {pair:?}"));
             };
-            let was_there = names.remove(was);
-            if !was_there
-                && self.renames > 0
-                && left.is_empty()
-                && joined.is_empty()
-                && renamed.len() == 1
-            {
-                // This one alone is told, since it was not announced yet.
-                self.renames -= 1;
-                return Ok(());
-            }
-            ensure!(was_there, "{was} was not there: {json}");
+            ensure!(names.remove(was), "{was} was not there: {json}");
             ensure!(names.insert(is.clone()), "{is} is there already: {json}");
         }
         for name in joined {
