@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hushd::http::{Origins, Page, Site};
-use hushd::server::{Census, Counts, Phase, Server, Signal};
+use hushd::server::{Census, Counts, Limits, Phase, Server, Signal};
 
 use serde_json::Value;
 
@@ -18,7 +18,7 @@ use crate::scenario::Scenario;
 use crate::trace::Trace;
 use crate::view::{Joining, Memory, Request, Seats};
 use crate::wire::Heard;
-use crate::world::{self, Simulated, State, World};
+use crate::world::{self, Simulated, Socket, State, World};
 
 /// Connections above the limit that the server takes, to tell them so.
 const SURPLUS: usize = 16;
@@ -88,6 +88,14 @@ fn connect(
         person.client = number;
     }
     clients.push(Client::new(random, number, scenario, person.as_deref()));
+}
+
+/// Whether the server took somebody only to tell it that there is no room.
+fn is_surplus(socket: &Socket, limits: &Limits) -> bool {
+    let [all, from_there] = socket.before;
+    let is_loopback = socket.address.to_canonical().is_loopback();
+    let counts = limits.max_per_address > 0 && (limits.count_loopback || !is_loopback);
+    all >= limits.max_connections || counts && from_there >= limits.max_per_address as usize
 }
 
 struct Run {
@@ -701,11 +709,10 @@ impl Run {
         let is_late =
             world.clock - socket.accepted_at >= limits.handshake_timeout.as_micros() as u64;
         let is_shed = socket.key.is_none();
-        let is_scarce = world.sockets.len() > limits.max_connections
-            || limits.max_per_address > 0
-            || self.scenario.paths.len() > limits.max_rooms;
+        let is_surplus = is_surplus(socket, limits);
+        let is_scarce = is_surplus || self.scenario.paths.len() > limits.max_rooms;
         let is_due = match (client.opening, status) {
-            (Opening::Upgrade, 101) => client.position.is_some(),
+            (Opening::Upgrade, 101) => client.position.is_some() && !is_surplus,
             (Opening::Upgrade, 503) if client.position.is_some() && is_scarce => true,
             // Its room was full.
             (Opening::Upgrade, 503) if client.talks_at_once => true,
@@ -715,7 +722,10 @@ impl Run {
             (Opening::Upgrade | Opening::HalfHead, _) => false,
         };
         if !is_due {
-            return Err(format!("{:?} is answered {status}", client.opening));
+            return Err(format!(
+                "{:?} is answered {status}, surplus: {is_surplus} after {:?}",
+                client.opening, socket.before
+            ));
         }
         let granted = status == 101;
         (client.granted, client.status) = (Some(granted), Some(status));
@@ -818,6 +828,15 @@ impl Run {
         }
         if here > limits.max_connections + SURPLUS {
             return Err(format!("{here} connections are too many"));
+        }
+        let members = self.census.residents.iter().filter(|resident| {
+            let number = world.by_key[resident.key.0 as usize];
+            let granted = number.and_then(|number| self.clients.get(number)?.granted);
+            resident.phase == Phase::Open || granted == Some(true)
+        });
+        let members = members.count();
+        if members > limits.max_connections {
+            return Err(format!("{members} members are too many"));
         }
         for resident in &self.census.residents {
             let number = world.by_key[resident.key.0 as usize].unwrap_or(usize::MAX);

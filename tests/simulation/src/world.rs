@@ -79,6 +79,8 @@ pub struct Socket {
     /// The server closes without caring for what is under way.
     pub abandoned: bool,
     pub accepted_at: u64,
+    /// How many the server held when it was accepted, in all and from where it comes.
+    pub before: [usize; 2],
     /// When the server last read some bytes.
     pub read_at: u64,
     /// When it last wrote some.
@@ -206,6 +208,7 @@ impl World {
             server_fin: None,
             abandoned: false,
             accepted_at: 0,
+            before: [0; 2],
             read_at: 0,
             wrote_at: 0,
             tried_at: 0,
@@ -403,6 +406,10 @@ impl World {
             return Err(ErrorKind::WouldBlock.into());
         };
         self.trace.note(self.clock, Event::Accepts(number));
+        let peer = peer(self.sockets[number].address);
+        let held = self.sockets.iter().filter(|s| s.state == State::Held);
+        let from_there = held.filter(|s| peer == self::peer(s.address)).count();
+        self.sockets[number].before = [self.held, from_there];
         let socket = &mut self.sockets[number];
         socket.state = State::Held;
         for time in [
@@ -668,6 +675,14 @@ impl Transport for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.world.borrow_mut().close(self.number);
+    }
+}
+
+/// What counts as one address: in IPv6 a network of 64 bits.
+fn peer(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.into(),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
     }
 }
 
