@@ -542,9 +542,12 @@ impl Run {
             return;
         }
         for other in &mut self.clients {
-            if other.number != number && other.person == person && !other.deaf {
+            if other.number != number && other.person == person {
                 other.view.replaced = true;
-                other.due = here;
+                // The first byte of what is not allowed is no reason yet to send it away.
+                if !other.deaf {
+                    other.due = here;
+                }
             }
         }
     }

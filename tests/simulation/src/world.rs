@@ -74,7 +74,7 @@ pub struct Socket {
     /// The server was told that the connection is broken.
     pub told_broken: bool,
     error_taken: bool,
-    /// When the server sent FIN.
+    /// When the server woke for the turn in which it sent FIN.
     pub server_fin: Option<u64>,
     /// The server closes without caring for what is under way.
     pub abandoned: bool,
@@ -145,6 +145,8 @@ pub struct World {
     pub patience: Option<Duration>,
     /// Events told and calls made in this turn.
     pub stirred: bool,
+    /// When it woke for this turn.
+    pub woke_at: u64,
     /// When the clock last jumped.
     pub jumped_at: Option<u64>,
     /// Reads of this turn, in order: whose, and up to which byte of its stream.
@@ -174,6 +176,7 @@ impl World {
             quiet: false,
             patience: None,
             stirred: false,
+            woke_at: 0,
             jumped_at: None,
             reads: Vec::new(),
             closed: Vec::new(),
@@ -594,6 +597,7 @@ impl Network for Simulated {
         } else {
             timeout
         });
+        world.woke_at = world.clock;
         Ok(())
     }
 
@@ -661,7 +665,7 @@ impl Transport for Held {
         world
             .trace
             .note(world.clock, Event::HalfCloses(self.number));
-        world.sockets[self.number].server_fin = Some(world.clock);
+        world.sockets[self.number].server_fin = Some(world.woke_at);
         if world.sockets[self.number].fin {
             world.change(self.number);
         }
