@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use slab::Slab;
 
 use super::debt::Debt;
+use super::transport::Sent;
 use crate::chat::{Key, Member, MemberId, Place, Question, Roster, Tick};
 use crate::feed::Outbox;
 use crate::http::Head;
@@ -170,6 +171,17 @@ impl<S> Connection<S> {
         match &self.stage {
             Stage::Handshaking(_) => true,
             Stage::Open(_) | Stage::Closing(_) => false,
+        }
+    }
+
+    /// Its socket has taken so much of what it was offered.
+    pub(super) fn took(&mut self, sent: Sent) {
+        self.outbox.wrote(sent.bytes);
+        if sent.bytes > 0 {
+            self.stuck = 0;
+        }
+        if sent.full {
+            self.flags.set(Flags::BLOCKED);
         }
     }
 

@@ -183,14 +183,8 @@ impl<N: Network> Server<N> {
         let Ok(sent) = connection.socket.send(&[IoSlice::new(latest)]) else {
             return false;
         };
-        connection.outbox.wrote(sent.bytes);
-        if sent.bytes > 0 {
-            connection.stuck = 0;
-        }
-        if sent.full {
-            connection.flags.set(Flags::BLOCKED);
-            self.blocked += 1;
-        }
+        connection.took(sent);
+        self.blocked += usize::from(sent.full);
         !sent.full
     }
 
@@ -224,14 +218,8 @@ impl<N: Network> Server<N> {
                         return false;
                     }
                 };
-                connection.outbox.wrote(sent.bytes);
-                if sent.bytes > 0 {
-                    connection.stuck = 0;
-                }
-                if sent.full {
-                    connection.flags.set(Flags::BLOCKED);
-                    self.blocked += 1;
-                }
+                connection.took(sent);
+                self.blocked += usize::from(sent.full);
                 takes_all = !sent.full;
             }
         } else if connection.outbox.cursor() < lane.start() && connection.outbox.owes(lane) {
