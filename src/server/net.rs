@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::mem;
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
 use mio::event::Event;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
@@ -22,8 +24,8 @@ const EVENTS: usize = 1_024;
 /// Newcomers that the kernel keeps for us, as far as the system allows.
 const BACKLOG: i32 = 4_096;
 
-const LISTENERS: Token = Token(usize::MAX);
-const SIGNALS: Token = Token(usize::MAX - 1);
+/// The token of the signals. Those of the doors are counted down from here, those of connections up from 0.
+const SIGNALS: usize = usize::MAX;
 
 /// Opens a listener whose connections inherit what it sets here: no delay, and a send buffer of
 /// `send_buffer` bytes (0: as the kernel likes).
@@ -50,12 +52,28 @@ pub fn listen(address: SocketAddr, send_buffer: usize) -> io::Result<TcpListener
     Ok(TcpListener::from_std(socket.into()))
 }
 
+/// A listener.
+struct Door {
+    listener: TcpListener,
+    /// Whether an event says that somebody is there, and nobody has been accepted since.
+    rang: bool,
+}
+
+impl Door {
+    /// Whether somebody may be there. An `accept` that finds nobody costs as much as one that does, since
+    /// the kernel makes the socket first and then looks for whom: to look costs a tenth of it.
+    fn has_somebody(&mut self) -> bool {
+        let mut look = [PollFd::new(&self.listener, PollFlags::IN)];
+        mem::take(&mut self.rang) || poll(&mut look, Some(&Timespec::default())) != Ok(0)
+    }
+}
+
 /// The kernel's network.
 pub struct Kernel {
     poll: Poll,
     events: Events,
-    listeners: Vec<TcpListener>,
-    /// The listener that is asked first for the next newcomer.
+    doors: Vec<Door>,
+    /// The door that is looked at first for the next newcomer.
     turn: usize,
     signals: Signals,
     began: Instant,
@@ -68,19 +86,25 @@ impl Kernel {
     ///
     /// # Errors
     /// The kernel has no poll or no descriptor for us.
-    pub fn new(mut listeners: Vec<TcpListener>) -> io::Result<Kernel> {
+    pub fn new(listeners: Vec<TcpListener>) -> io::Result<Kernel> {
         let poll = Poll::new()?;
-        for listener in &mut listeners {
+        let mut doors = Vec::new();
+        for mut listener in listeners {
+            let token = Token(SIGNALS - 1 - doors.len());
             poll.registry()
-                .register(listener, LISTENERS, Interest::READABLE)?;
+                .register(&mut listener, token, Interest::READABLE)?;
+            doors.push(Door {
+                listener,
+                rang: false,
+            });
         }
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
         poll.registry()
-            .register(&mut signals, SIGNALS, Interest::READABLE)?;
+            .register(&mut signals, Token(SIGNALS), Interest::READABLE)?;
         Ok(Kernel {
             poll,
             events: Events::with_capacity(EVENTS),
-            listeners,
+            doors,
             turn: 0,
             signals,
             began: Instant::now(),
@@ -98,13 +122,17 @@ impl Network for Kernel {
             polled => polled?,
         }
         for event in &self.events {
-            match event.token() {
-                LISTENERS => ready.push(Ready::Newcomers),
-                SIGNALS => ready.extend(self.signals.pending().map(|signal| match signal {
+            let Token(number) = event.token();
+            match SIGNALS - number {
+                0 => ready.extend(self.signals.pending().map(|signal| match signal {
                     SIGUSR1 => Ready::Signal(Signal::Report),
                     _ => Ready::Signal(Signal::End),
                 })),
-                Token(key) => ready.push(Ready::Connection(Key(key as u32), readiness(event))),
+                nth if nth <= self.doors.len() => {
+                    self.doors[nth - 1].rang = true;
+                    ready.push(Ready::Newcomers);
+                }
+                _ => ready.push(Ready::Connection(Key(number as u32), readiness(event))),
             }
         }
         Ok(())
@@ -122,11 +150,15 @@ impl Network for Kernel {
     }
 
     fn accept(&mut self) -> io::Result<(TcpStream, IpAddr)> {
-        for _ in 0..self.listeners.len() {
+        for _ in 0..self.doors.len() {
             // The next is asked next, so that a crowd at one door does not keep the others shut.
-            let listener = &self.listeners[self.turn];
-            self.turn = (self.turn + 1) % self.listeners.len();
-            match listener.accept() {
+            let turn = self.turn;
+            self.turn = (turn + 1) % self.doors.len();
+            let door = &mut self.doors[turn];
+            if !door.has_somebody() {
+                continue;
+            }
+            match door.listener.accept() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 accepted => return accepted.map(|(socket, address)| (socket, address.ip())),
             }
@@ -160,7 +192,7 @@ impl Network for Kernel {
     }
 
     fn stop_listening(&mut self) {
-        self.listeners.clear();
+        self.doors.clear();
     }
 }
 
@@ -218,5 +250,53 @@ fn retried(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usi
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Accepts until nobody is there. Returns how many came.
+    fn come_in(kernel: &mut Kernel) -> usize {
+        let mut came = 0;
+        loop {
+            match kernel.accept() {
+                Ok(_) => came += 1,
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                    return came;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_is_at_any_door_comes_in() {
+        let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listeners = vec![listen(loopback, 0).unwrap(), listen(loopback, 0).unwrap()];
+        let addresses: Vec<SocketAddr> = listeners
+            .iter()
+            .map(|listener| listener.local_addr().unwrap())
+            .collect();
+        let mut kernel = Kernel::new(listeners).unwrap();
+        assert_eq!(come_in(&mut kernel), 0);
+
+        let connect = |nth: usize| std::net::TcpStream::connect(addresses[nth]).unwrap();
+        let _first: Vec<_> = [0, 1, 1, 0, 1].map(connect).into();
+        let mut ready = Vec::new();
+        kernel.wait(None, &mut ready).unwrap();
+        assert!(ready.contains(&Ready::Newcomers));
+        assert_eq!(come_in(&mut kernel), 5);
+
+        // One more is seen, whether its event has been taken or not, and so is one behind it.
+        let _second = [1, 0].map(connect);
+        assert_eq!(come_in(&mut kernel), 2);
+        ready.clear();
+        kernel.wait(Some(Duration::ZERO), &mut ready).unwrap();
+        assert_eq!(come_in(&mut kernel), 0);
+
+        kernel.stop_listening();
+        assert_eq!(come_in(&mut kernel), 0);
     }
 }
