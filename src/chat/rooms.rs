@@ -14,7 +14,7 @@ use super::session::Sessions;
 use super::{Format, Room, Tick};
 
 /// Where a room is kept. Used again once the room is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomKey(pub u32);
 
 /// As many rooms as the limit allows are in use.
@@ -28,6 +28,8 @@ pub struct Rooms {
     /// Keys into `rooms`, by the hash of the path. Seeded, so that nobody can aim at a bucket.
     by_path: HashTable<RoomKey>,
     hasher: SipHasher13,
+    /// The room that was entered last: as a rule the next newcomer enters the same.
+    entered: RoomKey,
     pub(super) limits: Limits,
     pub(super) random: Random,
     pub(super) sessions: Sessions,
@@ -100,6 +102,7 @@ impl Rooms {
         Rooms {
             rooms: Slab::new(),
             by_path: HashTable::new(),
+            entered: RoomKey::default(),
             hasher: SipHasher13::new_with_key(&random.bits128().to_le_bytes()),
             sessions: Sessions::new(random.bits128(), Limits::SESSIONS, limits.history_ttl),
             heard: Heard::new(random.bits128(), Limits::SESSIONS),
@@ -156,6 +159,16 @@ impl Rooms {
     /// # Errors
     /// [`TooManyRooms`] where it would be one more than the limit.
     pub fn enter(&mut self, path: &str) -> Result<RoomKey, TooManyRooms> {
+        if self
+            .get(self.entered)
+            .is_none_or(|room| room.path() != path)
+        {
+            self.entered = self.find_or_open(path)?;
+        }
+        Ok(self.entered)
+    }
+
+    fn find_or_open(&mut self, path: &str) -> Result<RoomKey, TooManyRooms> {
         let hash = self.hasher.hash(path.as_bytes());
         if let Some(&key) = self
             .by_path

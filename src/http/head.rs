@@ -7,7 +7,7 @@
 
 use std::ops::Range;
 
-use crate::ws::handshake::token;
+use crate::ws::handshake::is_token;
 
 use super::refusal::Refusal;
 use super::request::RequestLine;
@@ -119,8 +119,10 @@ struct Scan {
     seen: usize,
     /// Where the line begins that is being looked at.
     line: usize,
-    /// Where the request line begins: behind an empty line, if one came first.
-    start: usize,
+    /// The request line: behind an empty line, if one came first.
+    request_line: Range<usize>,
+    /// Whether the request line has been found to be one.
+    is_request: bool,
     /// Lines that are whole: the request line, then header lines.
     lines: usize,
 }
@@ -132,12 +134,27 @@ impl Scan {
         bytes: &[u8],
         limits: &HeadLimits,
     ) -> Result<Option<Range<usize>>, Refusal> {
+        let found = self.search(bytes, limits);
+        // Whoever gets a whole head reads it from its first line on.
+        if self.lines > 0 && !self.is_request && !matches!(found, Ok(Some(_))) {
+            RequestLine::parse(&bytes[self.request_line.clone()])?;
+            self.is_request = true;
+        }
+        found
+    }
+
+    /// As [`Scan::find_end`], but for what the request line says.
+    fn search(
+        &mut self,
+        bytes: &[u8],
+        limits: &HeadLimits,
+    ) -> Result<Option<Range<usize>>, Refusal> {
         loop {
             if self.lines == 0
                 && let Some(&first) = bytes.get(self.line)
             {
                 // The one empty line that may come first (RFC 9112, section 2.2) begins with CR.
-                if first != b'\r' && token(&[first]).is_err() {
+                if first != b'\r' && !is_token(&[first]) {
                     return Err(Refusal::NotHttp);
                 }
             }
@@ -156,15 +173,15 @@ impl Scan {
             if next > limits.max_head {
                 return Err(Refusal::HeadTooLong);
             }
-            let line = &bytes[self.line..end];
+            let begin = self.line;
             (self.seen, self.line) = (next, next);
-            match (self.lines, line) {
-                (0, []) if self.start == 0 => self.start = next,
+            match (self.lines, &bytes[begin..end]) {
+                (0, []) if begin == 0 => {}
                 (0, _) => {
-                    RequestLine::parse(line)?;
+                    self.request_line = begin..end;
                     self.lines = 1;
                 }
-                (_, []) => return Ok(Some(self.start..next)),
+                (_, []) => return Ok(Some(self.request_line.start..next)),
                 (headers, _) if headers > limits.max_headers => {
                     return Err(Refusal::TooManyHeaders);
                 }

@@ -25,6 +25,7 @@
 
 mod authority;
 mod escape;
+mod fields;
 mod head;
 mod origin;
 mod page;

@@ -3,16 +3,17 @@
 
 use httparse::Header;
 
-use crate::ws::handshake::{elements, token};
+use crate::ws::handshake::{elements, is_token};
 
 use super::authority::Authority;
 use super::escape::Excerpt;
+use super::fields::{Fields, Name};
 use super::refusal::Refusal;
 
 /// A request line, whose method and target are not judged yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RequestLine<'a> {
-    method: &'a str,
+    method: &'a [u8],
     target: &'a str,
     version: Version,
 }
@@ -38,7 +39,9 @@ impl<'a> RequestLine<'a> {
         if memchr::memchr(b' ', target).is_some() {
             return Err(Refusal::MalformedRequestLine);
         }
-        let method = token(method).map_err(|_| Refusal::MalformedRequestLine)?;
+        if !is_token(method) {
+            return Err(Refusal::MalformedRequestLine);
+        }
         let &[
             b'H',
             b'T',
@@ -85,11 +88,11 @@ pub(super) enum Method {
 }
 
 impl Method {
-    fn parse(method: &str) -> Result<Self, Refusal> {
+    fn parse(method: &[u8]) -> Result<Self, Refusal> {
         match method {
-            "GET" => Ok(Self::Get),
-            "HEAD" => Ok(Self::Head),
-            "POST" | "PUT" | "DELETE" | "CONNECT" | "OPTIONS" | "TRACE" | "PATCH" => {
+            b"GET" => Ok(Self::Get),
+            b"HEAD" => Ok(Self::Head),
+            b"POST" | b"PUT" | b"DELETE" | b"CONNECT" | b"OPTIONS" | b"TRACE" | b"PATCH" => {
                 Err(Refusal::MethodNotAllowed)
             }
             // Names are case-sensitive (RFC 9110, section 9.1): `get` is unknown too.
@@ -120,9 +123,11 @@ impl<'a> Target<'a> {
             let (authority, rest) = rest.split_at_checked(end)?;
             (Some(Authority::parse(authority)?), rest)
         };
-        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let end = memchr::memchr(b'?', rest.as_bytes()).unwrap_or(rest.len());
+        let (path, query) = rest.split_at_checked(end)?;
+        let query = query.strip_prefix('?').unwrap_or_default();
         // No path has one by RFC 3986, and to browsers it is a slash: it could mean two rooms.
-        if path.contains('\\') {
+        if memchr::memchr(b'\\', path.as_bytes()).is_some() {
             return None;
         }
         // A URL without a path asks for the root.
@@ -133,44 +138,6 @@ impl<'a> Target<'a> {
             query,
         })
     }
-}
-
-/// The header lines of a request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Fields<'h, 'a>(&'h [Header<'a>]);
-
-impl<'h, 'a: 'h> Fields<'h, 'a> {
-    /// The values of all lines of this name.
-    pub(super) fn all(self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + 'h {
-        let lines = self
-            .0
-            .iter()
-            .filter(move |line| is_same(line.name.as_bytes(), name));
-        lines.map(|line| line.value)
-    }
-
-    /// The value of the only line of this name.
-    pub(super) fn one(self, name: &'static str) -> Result<Option<&'a [u8]>, Refusal> {
-        let mut values = self.all(name);
-        match (values.next(), values.next()) {
-            (value, None) => Ok(value),
-            (_, Some(_)) => Err(Refusal::Repeated(name)),
-        }
-    }
-
-    /// Whether a list, which may go over several lines, has this element in whatever case.
-    pub(super) fn lists(self, name: &'static str, element: &str) -> bool {
-        let is_it = |each: &[u8]| is_same(each, element);
-        // Most lists are of this one.
-        self.all(name)
-            .any(|list| is_it(list) || elements(list).any(is_it))
-    }
-}
-
-/// Whether two words are the same but for their case. Nearly always they are the same to the letter, which
-/// is seen sooner.
-fn is_same(one: &[u8], other: &str) -> bool {
-    one == other.as_bytes() || one.eq_ignore_ascii_case(other.as_bytes())
 }
 
 /// A request that is well-formed and has a method that is answered.
@@ -194,14 +161,11 @@ impl<'h, 'a: 'h> Request<'h, 'a> {
     /// Reads a head from the request line to the blank line, as [`Head`](super::Head) gives it. It may
     /// have as many header lines as there is space for in `lines`.
     pub(super) fn parse(head: &'a [u8], lines: &'h mut [Header<'a>]) -> Result<Self, Refusal> {
-        let end = head
-            .windows(2)
-            .position(|pair| pair == b"\r\n")
-            .unwrap_or(head.len());
+        let end = memchr::memchr(b'\r', head).unwrap_or(head.len());
         let (line, rest) = head.split_at(end);
         let line = RequestLine::parse(line)?;
         let fields = match httparse::parse_headers(rest.get(2..).unwrap_or_default(), lines) {
-            Ok(httparse::Status::Complete((_, fields))) => Fields(fields),
+            Ok(httparse::Status::Complete((_, lines))) => Fields::new(lines),
             Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyHeaders),
             Ok(httparse::Status::Partial) | Err(_) => return Err(Refusal::MalformedHeader),
         };
@@ -209,7 +173,7 @@ impl<'h, 'a: 'h> Request<'h, 'a> {
         let has_body = has_body(line.version, fields)?;
         let method = Method::parse(line.method)?;
         // HTTP/1.0 knows no expectations (RFC 9110, section 10.1.1).
-        if line.version == Version::Http11 && fields.all("Expect").next().is_some() {
+        if line.version == Version::Http11 && fields.has(Name::Expect) {
             return Err(Refusal::Expectation);
         }
         let Target {
@@ -235,7 +199,7 @@ impl<'h, 'a: 'h> Request<'h, 'a> {
 /// A request MUST be refused that has no `Host`, more than one or a malformed one (RFC 9112, section
 /// 3.2); only HTTP/1.0 may go without.
 fn host<'a>(version: Version, fields: Fields<'_, 'a>) -> Result<Option<Authority<'a>>, Refusal> {
-    let Some(value) = fields.one("Host")? else {
+    let Some(value) = fields.one(Name::Host)? else {
         return match version {
             Version::Http10 => Ok(None),
             Version::Http11 => Err(Refusal::NoHost),
@@ -251,7 +215,7 @@ fn host<'a>(version: Version, fields: Fields<'_, 'a>) -> Result<Option<Authority
 /// section 6).
 fn has_body(version: Version, fields: Fields<'_, '_>) -> Result<bool, Refusal> {
     let mut length = None;
-    for value in fields.all("Content-Length") {
+    for value in fields.all(Name::ContentLength) {
         for element in value.split(|&byte| byte == b',') {
             let digits = element.trim_ascii();
             if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
@@ -268,10 +232,13 @@ fn has_body(version: Version, fields: Fields<'_, '_>) -> Result<bool, Refusal> {
             }
         }
     }
-    if fields.all("Transfer-Encoding").next().is_none() {
+    if !fields.has(Name::TransferEncoding) {
         return Ok(length.is_some_and(|length| length > 0));
     }
-    let codings: Vec<&[u8]> = fields.all("Transfer-Encoding").flat_map(elements).collect();
+    let codings: Vec<&[u8]> = fields
+        .all(Name::TransferEncoding)
+        .flat_map(elements)
+        .collect();
     let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
     match codings.split_last() {
         Some((last, others)) if is_chunked(last) && !others.iter().any(is_chunked) => {

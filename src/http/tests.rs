@@ -53,10 +53,8 @@ fn serve(request: &[u8], step: usize, limits: &HeadLimits) -> Option<Outcome> {
             Ok(Some((whole, rest))) => {
                 let rest = [&*rest, &request[taken..]].concat();
                 return Some(match answer(whole, &site()) {
-                    Answer::Respond(response) => Outcome {
-                        rest,
-                        ..outcome(&response)
-                    },
+                    // Nothing becomes of what comes behind it.
+                    Answer::Respond(response) => outcome(&response),
                     Answer::Upgrade(upgrade) => {
                         let mut answer = Vec::new();
                         upgrade.write_response(&mut answer);

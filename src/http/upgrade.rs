@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use crate::ws::extension::{Deflate, negotiate};
 use crate::ws::handshake::{Key, VERSION, choose_subprotocol};
 
+use super::fields::Name;
 use super::refusal::Refusal;
 use super::request::{Method, Request, Version};
 use super::room;
@@ -38,9 +39,9 @@ impl<'a> Upgrade<'a> {
             return Ok(None);
         }
         let fields = request.fields;
-        let upgrade = fields.lists("Upgrade", "websocket");
-        let connection = fields.lists("Connection", "Upgrade");
-        let key = match (upgrade, connection, fields.one("Sec-WebSocket-Key")?) {
+        let upgrade = fields.lists(Name::Upgrade, "websocket");
+        let connection = fields.lists(Name::Connection, "Upgrade");
+        let key = match (upgrade, connection, fields.one(Name::Key)?) {
             (true, true, Some(key)) => key,
             (true, true, None) => return Err(Refusal::NoKey),
             (true, false, _) | (false, _, Some(_)) => return Err(Refusal::HalfUpgrade),
@@ -54,16 +55,16 @@ impl<'a> Upgrade<'a> {
         if request.has_body {
             return Err(Refusal::UpgradeWithBody);
         }
-        if fields.one("Sec-WebSocket-Version")? != Some(VERSION.as_bytes()) {
+        if fields.one(Name::Version)? != Some(VERSION.as_bytes()) {
             return Err(Refusal::UnknownVersion);
         }
         let accept = Key::parse(key).map_err(|_| Refusal::MalformedKey)?.accept();
         site.origins
-            .admit(fields.one("Origin")?, request.authority.as_ref())?;
-        let offers = fields.all("Sec-WebSocket-Protocol");
+            .admit(fields.one(Name::Origin)?, request.authority.as_ref())?;
+        let offers = fields.all(Name::Subprotocols);
         let subprotocol = choose_subprotocol(offers, site.subprotocols)
             .map_err(|_| Refusal::MalformedSubprotocols)?;
-        let offers = fields.all("Sec-WebSocket-Extensions");
+        let offers = fields.all(Name::Extensions);
         let deflate = negotiate(offers).map_err(|_| Refusal::MalformedExtensions)?;
         Ok(Some(Self {
             room,

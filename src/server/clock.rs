@@ -1,4 +1,4 @@
-//! Time as the event loop knows it: read once or twice a turn, passed on as a value.
+//! Time as the event loop knows it: read as seldom as possible, passed on as a value.
 
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -38,6 +38,29 @@ impl Sub for Moment {
     /// Time from an earlier moment; zero if it is not earlier.
     fn sub(self, earlier: Moment) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Work of one kind, of which one turn does only so much. To look at the clock is not free: it is done after
+/// every few pieces of work, and the first look begins the spell.
+#[derive(Debug, Default)]
+pub(super) struct Spell {
+    pieces: usize,
+    until: Option<Moment>,
+}
+
+impl Spell {
+    /// Pieces of work between two looks at the clock.
+    const UNTIMED: usize = 8;
+
+    /// One more piece is done. Whether the spell has taken its `time`.
+    pub(super) fn is_over(&mut self, time: Duration, now: impl FnOnce() -> Moment) -> bool {
+        self.pieces += 1;
+        if !self.pieces.is_multiple_of(Self::UNTIMED) {
+            return false;
+        }
+        let now = now();
+        now > *self.until.get_or_insert(now + time)
     }
 }
 

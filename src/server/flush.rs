@@ -8,9 +8,10 @@ use std::cmp::Reverse;
 use std::io::IoSlice;
 use std::time::Duration;
 
+use super::clock::Spell;
 use super::connection::{Awaits, Flags, Gone, Stage, Ticket};
 use super::talk::lane_of;
-use super::{CLOCKED, Moment, Network, Server, Transport};
+use super::{Moment, Network, Server, Transport};
 use crate::chat::{Ends, Key, Place, Room, RoomKey};
 
 /// So many messages are worth a lap of their own, and so many bytes: a room does not gather more.
@@ -36,7 +37,7 @@ impl Round {
 /// What one turn has for the carousel.
 struct Slice {
     visits: usize,
-    until: Moment,
+    spell: Spell,
 }
 
 /// How a room leaves the carousel for now.
@@ -51,8 +52,8 @@ enum Leaves {
 
 impl<N: Network> Server<N> {
     pub(super) fn flush(&mut self) {
-        let until = self.network.now() + self.limits.budget.time;
-        for nth in 1..=self.to_write.len().min(self.limits.budget.writes) {
+        let mut spell = Spell::default();
+        for _ in 0..self.to_write.len().min(self.limits.budget.writes) {
             let Some(ticket) = self.to_write.pop_front() else {
                 break;
             };
@@ -62,14 +63,14 @@ impl<N: Network> Server<N> {
                     self.will_write(ticket.key);
                 }
             }
-            if nth.is_multiple_of(CLOCKED) && self.network.now() > until {
+            if spell.is_over(self.limits.budget.time, || self.network.now()) {
                 break;
             }
         }
         self.go_on_gathered();
         let mut slice = Slice {
             visits: self.limits.budget.visits,
-            until: self.network.now() + self.limits.budget.time,
+            spell: Spell::default(),
         };
         while let Some(mut round) = self.busy.pop_front() {
             match self.go_round(&mut round, &mut slice) {
@@ -101,7 +102,8 @@ impl<N: Network> Server<N> {
                 return Leaves::Finished;
             };
             slice.visits = slice.visits.saturating_sub(self.offer_all(key));
-            if slice.visits.is_multiple_of(CLOCKED) && self.network.now() > slice.until {
+            let time = self.limits.budget.time;
+            if slice.spell.is_over(time, || self.network.now()) {
                 slice.visits = 0;
             }
             if ends == Ends::Nothing {

@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 use std::mem;
 
+use super::clock::Spell;
 use super::connection::{Awaits, Connection, Farewell, Flags, Gone, Half, Stage, Ticket};
 use super::report::Notice;
-use super::{CLOCKED, Limits, Network, Server, Transport};
+use super::{Limits, Network, Server, Transport};
 use crate::chat::{Key, RoomKey};
 use crate::http::{self, Answer};
 use crate::ws::{CloseCode, Decoder, Event, Frame, Message, Rules, Violation};
@@ -16,8 +17,8 @@ const ANSWERS: usize = 64 * 1024;
 impl<N: Network> Server<N> {
     pub(super) fn receive(&mut self) {
         self.wake_rested();
-        let until = self.network.now() + self.limits.budget.time;
-        for nth in 1..=self.to_read.len().min(self.limits.budget.reads) {
+        let mut spell = Spell::default();
+        for _ in 0..self.to_read.len().min(self.limits.budget.reads) {
             let Some(ticket) = self.to_read.pop_front() else {
                 return;
             };
@@ -26,7 +27,7 @@ impl<N: Network> Server<N> {
                 self.read(ticket);
                 self.squeeze_owed();
             }
-            if nth.is_multiple_of(CLOCKED) && self.network.now() > until {
+            if spell.is_over(self.limits.budget.time, || self.network.now()) {
                 return;
             }
         }

@@ -82,10 +82,15 @@ pub fn tokens(value: &[u8]) -> impl Iterator<Item = Result<&str, BadHeader>> {
 ///
 /// [`BadHeader`] if it is empty or holds any other byte.
 pub fn token(bytes: &[u8]) -> Result<&str, BadHeader> {
-    if bytes.is_empty() || !bytes.iter().copied().all(is_token_byte) {
+    if !is_token(bytes) {
         return Err(BadHeader);
     }
     str::from_utf8(bytes).map_err(|_| BadHeader)
+}
+
+/// Whether this is a token as a whole.
+pub fn is_token(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
 }
 
 /// `tchar` of RFC 9110, section 5.6.2.
