@@ -35,7 +35,8 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(serve(bytes, usize::from(*step), &limits), whole);
 });
 
-/// What is answered to bytes that come in pieces, and what is left of them. `None`: more is awaited.
+/// What is answered to bytes that come in pieces, and what is left of them for a WebSocket. `None`: more is
+/// awaited.
 fn serve(bytes: &[u8], step: usize, limits: &HeadLimits) -> Option<(Vec<u8>, Vec<u8>)> {
     let (mut head, mut taken) = (Head::default(), 0);
     for piece in bytes.chunks(step.max(1)) {
@@ -44,7 +45,7 @@ fn serve(bytes: &[u8], step: usize, limits: &HeadLimits) -> Option<(Vec<u8>, Vec
             Ok(None) => assert!(head.holds() <= 2 * limits.max_head + 200),
             Ok(Some((whole, rest))) => {
                 let rest = [&*rest, &bytes[taken..]].concat();
-                return Some((judge(whole), rest));
+                return Some(judge(whole, rest));
             }
             Err(response) => return Some((written(&response), Vec::new())),
         }
@@ -52,15 +53,15 @@ fn serve(bytes: &[u8], step: usize, limits: &HeadLimits) -> Option<(Vec<u8>, Vec
     None
 }
 
-fn judge(head: &[u8]) -> Vec<u8> {
+fn judge(head: &[u8], rest: Vec<u8>) -> (Vec<u8>, Vec<u8>) {
     match answer(head, &SITE) {
-        Answer::Respond(response) => written(&response),
+        Answer::Respond(response) => (written(&response), Vec::new()),
         Answer::Upgrade(upgrade) => {
             assert!(upgrade.room.starts_with('/') && !upgrade.room.contains(char::is_control));
             let mut out = Vec::new();
             upgrade.write_response(&mut out);
             assert!(out.starts_with(b"HTTP/1.1 101 ") && out.ends_with(b"\r\n\r\n"));
-            out
+            (out, rest)
         }
     }
 }
