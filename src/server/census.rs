@@ -88,7 +88,7 @@ impl<N: Network> Server<N> {
         let mut census = Census {
             rooms: self.rooms.len(),
             archive_bytes: self.rooms.archived(),
-            idle: self.to_read.is_empty() && self.to_write.is_empty() && self.busy.is_empty(),
+            idle: self.is_idle(),
             ..Census::default()
         };
         let listed = self.listed();
@@ -213,7 +213,10 @@ impl<N: Network> Server<N> {
                 .map(|(_, ticket)| ticket)
                 .collect::<Vec<_>>()
         };
-        note(&mut self.to_read.iter().copied(), |l| &mut l.to_read);
+        note(
+            &mut self.to_read.iter().chain(&self.knocking).copied(),
+            |l| &mut l.to_read,
+        );
         note(&mut self.to_write.iter().copied(), |l| &mut l.to_write);
         note(&mut self.resting.iter().map(|Reverse((_, t))| *t), |l| {
             &mut l.resting

@@ -84,7 +84,7 @@ pub struct Limits {
 pub struct Budget {
     /// Newcomers accepted.
     pub accepts: usize,
-    /// Connections read.
+    /// Members read, and as many of those who have not finished their handshake.
     pub reads: usize,
     /// The fewest bytes that one read may take, and all that it takes while rates are on.
     pub read: usize,

@@ -81,6 +81,8 @@ pub struct Server<N: Network> {
     /// Edges do not come again: what is unfinished stands in one of these lists.
     pace: Pace,
     to_read: VecDeque<Ticket>,
+    /// As `to_read`, of those who have not finished their handshake: the others are heard before them.
+    knocking: VecDeque<Ticket>,
     to_write: VecDeque<Ticket>,
     /// Those in debt, by when it is paid.
     resting: BinaryHeap<Reverse<(Tick, Ticket)>>,
@@ -146,6 +148,7 @@ impl<N: Network> Server<N> {
             ready: Vec::new(),
             pace: Pace::default(),
             to_read: VecDeque::new(),
+            knocking: VecDeque::new(),
             to_write: VecDeque::new(),
             resting: BinaryHeap::new(),
             parked: BTreeMap::new(),
@@ -213,9 +216,17 @@ impl<N: Network> Server<N> {
         Ok(())
     }
 
+    /// Whether no list has work left.
+    fn is_idle(&self) -> bool {
+        self.to_read.is_empty()
+            && self.knocking.is_empty()
+            && self.to_write.is_empty()
+            && self.busy.is_empty()
+    }
+
     /// How long nothing is due: not at all while anything is unfinished, for ever if nothing is.
     fn patience(&mut self) -> Option<Duration> {
-        if !(self.to_read.is_empty() && self.to_write.is_empty() && self.busy.is_empty()) {
+        if !self.is_idle() {
             return Some(Duration::ZERO);
         }
         let due = [
@@ -246,6 +257,7 @@ impl<N: Network> Server<N> {
     /// Before it goes to sleep, the server gives back what its lists have grown by when much was going on.
     fn give_back(&mut self) {
         self.to_read.shrink_to(SPARE);
+        self.knocking.shrink_to(SPARE);
         self.to_write.shrink_to(SPARE);
         self.busy.shrink_to(SPARE);
         self.ended.shrink_to(SPARE);
@@ -306,7 +318,12 @@ impl<N: Network> Server<N> {
         if !connection.flags.is_unread() && !connection.flags.has(Flags::TO_READ) {
             connection.flags.set(Flags::TO_READ);
             let id = connection.id;
-            self.to_read.push_back(Ticket { key, id });
+            let list = if connection.is_handshaking() {
+                &mut self.knocking
+            } else {
+                &mut self.to_read
+            };
+            list.push_back(Ticket { key, id });
         }
     }
 

@@ -1,6 +1,7 @@
 //! What clients say: one read for each per turn, decoded to its end, published at once.
 
 use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::mem;
 
 use super::clock::Spell;
@@ -17,9 +18,15 @@ const ANSWERS: usize = 64 * 1024;
 impl<N: Network> Server<N> {
     pub(super) fn receive(&mut self) {
         self.wake_rested();
+        self.read_each(|server| &mut server.to_read);
+        // However many they are, those who are in do not stand in line behind them.
+        self.read_each(|server| &mut server.knocking);
+    }
+
+    fn read_each(&mut self, list: impl Fn(&mut Self) -> &mut VecDeque<Ticket>) {
         let mut spell = Spell::default();
-        for _ in 0..self.to_read.len().min(self.limits.budget.reads) {
-            let Some(ticket) = self.to_read.pop_front() else {
+        for _ in 0..list(self).len().min(self.limits.budget.reads) {
+            let Some(ticket) = list(self).pop_front() else {
                 return;
             };
             if let Some(connection) = self.holder(ticket) {

@@ -538,6 +538,7 @@ fn what_a_storm_has_taken_is_given_back() {
     for (capacity, what) in [
         (server.connections.capacity(), "connections"),
         (server.to_read.capacity(), "to_read"),
+        (server.knocking.capacity(), "knocking"),
         (server.to_write.capacity(), "to_write"),
         (server.resting.capacity(), "resting"),
         (server.busy.capacity(), "busy"),
@@ -546,4 +547,29 @@ fn what_a_storm_has_taken_is_given_back() {
     ] {
         assert!(capacity <= SPARE, "{what}: {capacity}");
     }
+}
+
+#[test]
+fn members_do_not_stand_in_line_behind_newcomers() {
+    let mut house = House::new(quiet());
+    let (ann, ben) = (house.come(&request("/", "")), house.come(&request("/", "")));
+    let crowd: Vec<usize> = (0..1_000).map(|_| house.come(b"")).collect();
+    house.settle();
+    house.hears(ben);
+    for &newcomer in &crowd {
+        house.send(newcomer, &request("/", ""));
+    }
+    house.send(ann, &text("hi"));
+    house.turn();
+    assert!(house.hears(ben).ends_with("hi"));
+    let welcomed = |house: &mut House| {
+        let heard = crowd.iter().map(|&newcomer| house.hears(newcomer));
+        heard
+            .filter(|heard| heard.starts_with("HTTP/1.1 101"))
+            .count()
+    };
+    let at_once = welcomed(&mut house);
+    assert!((1..1_000).contains(&at_once), "{at_once}");
+    house.settle();
+    assert_eq!(at_once + welcomed(&mut house), 1_000);
 }
