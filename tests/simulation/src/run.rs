@@ -133,7 +133,8 @@ impl Run {
         };
         let seed = u128::from(random.bits()) << 64 | u128::from(random.bits());
         let trace = Trace::new(print);
-        let world = World::new(random, trace, scenario.weather, scenario.descriptors);
+        let offer = scenario.limits.budget.offer;
+        let world = World::new(random, trace, scenario.weather, scenario.descriptors, offer);
         let world = Rc::new(RefCell::new(world));
         let network = Simulated(Rc::clone(&world));
         let server = Server::new(network, site, scenario.limits.clone(), seed)
@@ -793,7 +794,6 @@ impl Run {
             .is_some_and(|at| at + 1_000_000 > client.pinged_at);
         let reasons = [
             slow && counts.fell_behind > before.fell_behind,
-            socket.was_full && counts.lanes_squeezed > before.lanes_squeezed,
             counts.owed_too_much > before.owed_too_much,
             counts.owed_squeezed > before.owed_squeezed,
             slow && counts.no_progress > before.no_progress
@@ -861,15 +861,9 @@ impl Run {
             if is_stuck && stuck > patience && world.jumped_at.is_none() {
                 return Err(format!("{number} has taken nothing for {stuck:?}"));
             }
-            let log = &self.logs[client.room];
-            let has_all = client.position.is_none_or(|position| {
-                log.missing(position.max(client.skip), usize::MAX).is_none()
-            });
-            let has_all = has_all && (client.person.is_none() || client.view.is_through());
-            let has_all = has_all && (client.position.is_none() || client.granted.is_some());
-            world.sockets[number].lags &= !has_all || resident.blocked;
             if client.skip == usize::MAX {
-                (client.skip, client.view.joining.loose) = (log.len(), log.len());
+                let said = self.logs[client.room].len();
+                (client.skip, client.view.joining.loose) = (said, said);
             }
             client.deaf |= resident.phase == Phase::Closing;
         }

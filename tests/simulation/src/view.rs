@@ -197,17 +197,6 @@ impl View {
         held.min(memory.history * 100)
     }
 
-    /// Whether it has surely been told all of the past, and all answers.
-    pub fn is_through(&self) -> bool {
-        let Some(welcome) = self.welcome else {
-            return false;
-        };
-        let past = self
-            .next
-            .map_or(welcome.seq == 0, |next| next > welcome.seq);
-        past && self.asked.is_empty()
-    }
-
     /// Whether what was announced is who is here: so many, and these among others.
     pub fn is_up_to_date(&self, here: usize, names: &[String]) -> Result<(), String> {
         ensure!(

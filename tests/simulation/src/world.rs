@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hushd::chat::Key;
+use hushd::feed::Owed;
 use hushd::server::{Moment, Network, Readiness, Ready, Received, Sent, Signal, Transport};
 use rustix::io::Errno;
 
@@ -65,7 +66,8 @@ pub struct Socket {
     pressed: bool,
     /// The server was told that the socket is full, and nothing else since.
     pub told_full: bool,
-    /// A write did not take all that was offered, and the client has not caught up since.
+    /// A write did not take all that was offered, and none has since taken all that there was. What the server
+    /// has published is not known before somebody hears it; what it writes is.
     pub lags: bool,
     /// It was full at least once, so that a ping may have come late.
     pub was_full: bool,
@@ -136,6 +138,8 @@ pub struct World {
     pub held: usize,
     /// Sockets that it may hold.
     pub descriptors: usize,
+    /// Bytes that it offers in one write: where it offers fewer, that is all that it owes.
+    offer: usize,
     pub by_key: Vec<Option<usize>>,
     changed: VecDeque<usize>,
     pub signals: VecDeque<Signal>,
@@ -158,7 +162,13 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(random: Random, trace: Trace, weather: Weather, descriptors: usize) -> World {
+    pub fn new(
+        random: Random,
+        trace: Trace,
+        weather: Weather,
+        descriptors: usize,
+        offer: usize,
+    ) -> World {
         World {
             random,
             trace,
@@ -170,6 +180,7 @@ impl World {
             listening: true,
             held: 0,
             descriptors,
+            offer,
             by_key: Vec::new(),
             changed: VecDeque::new(),
             signals: VecDeque::new(),
@@ -521,7 +532,8 @@ impl World {
             left -= part.len();
         }
         let full = bytes < offered;
-        socket.lags |= full;
+        let is_all = offered < self.offer && parts.len() < Owed::MOST;
+        socket.lags = full || socket.lags && !is_all;
         if full {
             (socket.told_full, socket.was_full, socket.wants_room) = (true, true, true);
         }
@@ -697,5 +709,48 @@ pub fn address(random: &mut Random) -> IpAddr {
         3 => Ipv4Addr::new(192, 0, 2, 7).into(),
         4 => Ipv4Addr::new(192, 0, 2, 8).to_ipv6_mapped().into(),
         _ => Ipv6Addr::new(0x2001, 0xdb8, 0, 7, 0, 0, 0, random.below(9) as u16).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CALM: Weather = Weather {
+        short_read: 0,
+        short_write: 0,
+        late: 0,
+        spurious: 0,
+        bad_accept: 0,
+        bad_register: 0,
+        jump: 0,
+    };
+
+    #[test]
+    fn who_was_full_lags_until_a_write_takes_all_that_there_was() {
+        let random = Random::of_bytes(b"");
+        let mut world = World::new(random, Trace::new(false), CALM, 1, 100);
+        let number = world.connect(Ipv4Addr::LOCALHOST.into(), 200, 200);
+        // Pieces of so many bytes are offered, after the client has read or has not.
+        for (reads, pieces, lags) in [
+            (false, &[99][..], false),
+            (false, &[100], false),
+            (false, &[50], true),
+            (true, &[60, 40], true),
+            (true, &[1; Owed::MOST], true),
+            (true, &[99], false),
+            (true, &[150, 150], true),
+            (false, &[10], true),
+            (true, &[10], false),
+        ] {
+            if reads {
+                world.client_reads(number, usize::MAX);
+                world.sockets[number].told_full = false;
+            }
+            let bytes = [7; 150];
+            let parts: Vec<_> = pieces.iter().map(|&n| IoSlice::new(&bytes[..n])).collect();
+            world.send(number, &parts).unwrap();
+            assert_eq!(world.sockets[number].lags, lags, "{pieces:?}");
+        }
     }
 }
