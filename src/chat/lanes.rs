@@ -53,6 +53,7 @@ mod tests {
     use crate::chat::rooms::tests::LIMITS;
     use crate::chat::{Encoding, Ends, Key, Limits, RoomKey, Rooms};
     use crate::chat::{Format, Said, Tick, What, name::Called};
+    use crate::feed::Offset;
 
     fn say(rooms: &mut Rooms, room: RoomKey, bytes: &[u8]) {
         let said = Said {
@@ -81,7 +82,7 @@ mod tests {
     #[test]
     fn the_largest_lanes_are_cut_and_only_for_those_who_lag() {
         let limits = Limits {
-            lane_bytes: 10_000,
+            lane_bytes: 40_000,
             lanes_bytes: 15_000,
             ..LIMITS
         };
@@ -90,7 +91,7 @@ mod tests {
             let key = rooms.enter(path).unwrap();
             let room = rooms.get_mut(key).unwrap();
             room.join(Key(key.0), Encoding::PLAIN);
-            room.lags();
+            room.moved(Encoding::PLAIN, None, Some(Offset::START));
             key
         });
         say(&mut rooms, small, &[1; 4_000]);

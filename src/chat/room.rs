@@ -17,6 +17,10 @@ use super::{Encoding, Format, Key, RoomKey, Tick};
 use crate::feed::{Lane, Offset};
 use crate::ws::{Frame, Message};
 
+/// Ticks for which a room waits for those who lag: long enough for a network or a processor that is busy
+/// elsewhere, and short enough for whoever would rather hold the others up.
+const PATIENCE: u32 = 3;
+
 /// A member's place: which room, which seat in it, and in what form it hears the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -35,8 +39,8 @@ pub struct Room {
     pub(super) members: Vec<Key>,
     lanes: [Option<Box<Followed>>; Encoding::COUNT],
     hand: Hand,
-    /// Members whose sockets did not take all that they were offered.
-    lagging: u32,
+    /// Since when it waits for those who lag, if anybody wants to know.
+    waits_since: Option<Tick>,
     /// Messages since the present lap began.
     fresh: u32,
     lane_bytes: usize,
@@ -61,7 +65,7 @@ impl Room {
             members: Vec::new(),
             lanes: Default::default(),
             hand: Hand::default(),
-            lagging: 0,
+            waits_since: None,
             fresh: 0,
             lane_bytes,
             epoch,
@@ -244,16 +248,36 @@ impl Room {
                     followed.lane.push(&press.frame(window, message));
                 }
             }
+            followed.look_ahead();
         }
         self.fresh = if begins { 1 } else { self.fresh + 1 };
         begins
     }
 
-    /// Whether so much is waiting that nothing more may be heard here until the hand has come round:
-    /// then nobody falls behind but by not reading.
+    /// Whether so much is waiting that nothing more may be heard here until the hand has come round, or those
+    /// who lag have come on: then nobody falls behind but by not reading.
     pub fn is_full(&self) -> bool {
-        self.followed()
-            .any(|followed| followed.lane.end() - followed.offered > followed.lane.limit() / 2)
+        self.followed().any(|followed| {
+            followed.lane.end() - followed.offered > followed.lane.limit() / 2 || followed.waits()
+        })
+    }
+
+    /// Until when it waits for those who lag, if it does.
+    pub fn waits_until(&mut self, now: Tick) -> Option<Tick> {
+        if !self.waits() {
+            return None;
+        }
+        Some(self.waits_since.get_or_insert(now).after(PATIENCE))
+    }
+
+    /// Goes on if it has waited long enough for those who lag.
+    pub fn wait_no_longer(&mut self, now: Tick) {
+        if self.waits_until(now).is_some_and(|until| until <= now) {
+            self.waits_since = None;
+            for followed in self.lanes.iter_mut().flatten() {
+                followed.wait_no_longer();
+            }
+        }
     }
 
     /// Messages and bytes (of the largest lane) that came since the present lap began.
@@ -293,7 +317,7 @@ impl Room {
 
     /// The hand has completed a lap, or everything: forgets what everybody has taken.
     pub fn came_round(&mut self, ends: Ends) {
-        let nobody_lags = self.lagging == 0;
+        let nobody_lags = self.lagging() == 0;
         for followed in self.lanes.iter_mut().flatten() {
             match ends {
                 Ends::Nothing => return,
@@ -306,22 +330,33 @@ impl Room {
 
     /// Members whose sockets did not take all that they were offered.
     pub fn lagging(&self) -> u32 {
-        self.lagging
+        self.followed().map(|followed| followed.lagging).sum()
     }
 
-    /// A member's socket did not take all that it was offered.
-    pub fn lags(&mut self) {
-        self.lagging += 1;
-    }
-
-    /// A member that lagged has caught up, or leaves.
-    pub fn lags_no_more(&mut self) {
-        self.lagging = self.lagging.saturating_sub(1);
-        if self.lagging == 0 && !self.hand.is_busy() {
+    /// A member took some of what it was offered, or leaves: where its cursor stood if it lagged, and where
+    /// it stands if it lags.
+    pub fn moved(&mut self, encoding: Encoding, from: Option<Offset>, to: Option<Offset>) {
+        if let Some(followed) = &mut self.lanes[encoding.index()] {
+            followed.moved(from, to);
+        }
+        if self.waits_since.is_some() && !self.waits() {
+            self.waits_since = None;
+        }
+        if from.is_some() && self.lagging() == 0 && !self.hand.is_busy() {
             for followed in self.lanes.iter_mut().flatten() {
                 followed.all_offered(true);
             }
         }
+    }
+
+    /// Whether these are the cursors of those who lag, as far as the room keeps count: for tests.
+    pub(crate) fn is_right_about(
+        &self,
+        encoding: Encoding,
+        cursors: impl Iterator<Item = Offset>,
+    ) -> bool {
+        let followed = self.lanes[encoding.index()].as_ref();
+        followed.is_some_and(|followed| followed.is_right_about(cursors))
     }
 
     /// Bytes of the lanes that everybody has been offered, and only those who lag still want.
@@ -336,6 +371,10 @@ impl Room {
         for followed in self.lanes.iter_mut().flatten() {
             followed.lane.forget(followed.offered);
         }
+    }
+
+    fn waits(&self) -> bool {
+        self.followed().any(Followed::waits)
     }
 
     fn followed(&self) -> impl Iterator<Item = &Followed> {

@@ -177,6 +177,7 @@ impl Scan {
             (self.seen, self.line) = (next, next);
             match (self.lines, &bytes[begin..end]) {
                 (0, []) if begin == 0 => {}
+                (0, []) => return Err(Refusal::MalformedRequestLine),
                 (0, _) => {
                     self.request_line = begin..end;
                     self.lines = 1;

@@ -126,6 +126,7 @@ fn the_request_line_is_read_strictly() {
         // One empty line may come first (RFC 9112, section 2.2).
         ("200", line("\r\nGET / HTTP/1.1")),
         ("400", line("\r\n\r\nGET / HTTP/1.1")),
+        ("400", line("\r\n\r\nHEAD / HTTP/1.1")),
         ("400", line("\nGET / HTTP/1.1")),
         ("400", line(" GET / HTTP/1.1")),
         ("400", line("GET  / HTTP/1.1")),

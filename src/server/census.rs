@@ -310,11 +310,6 @@ impl<N: Network> Server<N> {
             members += room.members().len();
             reserved += room.reserved();
             let lagging = holders().filter(|c| c.flags.has(Flags::LAGS)).count();
-            ensure!(
-                lagging == room.lagging() as usize,
-                "{lagging} lag in {key:?}, not {}",
-                room.lagging()
-            );
             let rounds = self
                 .busy
                 .iter()
@@ -335,6 +330,12 @@ impl<N: Network> Server<N> {
                     holders().any(|c| follow(&c)),
                     "{key:?} has a lane that nobody follows"
                 );
+                let lags = |c: &&Connection<N::Socket>| follow(c) && c.flags.has(Flags::LAGS);
+                let cursors = holders().filter(lags).map(|c| c.outbox.cursor());
+                ensure!(
+                    room.is_right_about(encoding, cursors),
+                    "{key:?} does not know how far those who lag have come"
+                );
                 ensure!(
                     lane.reserved() <= lane.limit(),
                     "{key:?} has a lane beyond its limit"
@@ -349,10 +350,16 @@ impl<N: Network> Server<N> {
             members == seated,
             "{members} seats are taken by {seated} connections"
         );
+        let is_awaited = |key| {
+            let mut waiting = self.waiting.iter();
+            waiting.any(|(_, room)| *room == key)
+        };
         for (room, tickets) in &self.parked {
             ensure!(
-                self.rooms.get(*room).is_some_and(Room::is_busy),
-                "{tickets:?} are parked for {room:?}, which will never come round"
+                self.rooms
+                    .get(*room)
+                    .is_some_and(|it| it.is_busy() || it.is_full() && is_awaited(*room)),
+                "{tickets:?} are parked for {room:?}, which will never be heard again"
             );
         }
         Ok(reserved)

@@ -10,7 +10,7 @@ use super::report::Notice;
 use super::talk::lane_of;
 use super::{Network, Server, Transport};
 use crate::chat::{Key, Place, Room, Roster};
-use crate::feed::Piece;
+use crate::feed::{Offset, Piece};
 use crate::http::{Refusal, Response};
 use crate::ws::{CloseCode, Frame};
 
@@ -195,8 +195,10 @@ impl<N: Network> Server<N> {
             let Some(place) = connection.place() else {
                 continue;
             };
+            let lags = connection.flags.has(Flags::LAGS);
+            let cursor = connection.outbox.cursor();
             drop(connection.socket);
-            self.leave(place, connection.flags.has(Flags::LAGS));
+            self.leave(place, lags.then_some(cursor));
         }
         if self.connections.is_empty() {
             self.connections = slab::Slab::new();
@@ -205,27 +207,31 @@ impl<N: Network> Server<N> {
         self.pace.room_again();
     }
 
-    fn leave(&mut self, place: Place, lagged: bool) {
+    /// A seat is left by somebody whose cursor stood there if it lagged.
+    fn leave(&mut self, place: Place, lagged: Option<Offset>) {
         let Some(room) = self.rooms.get_mut(place.room) else {
             return;
         };
         let busy = room.is_busy();
+        room.moved(place.encoding, lagged, None);
         let moved = room.leave(place.seat, place.encoding);
-        if lagged {
-            room.lags_no_more();
-        }
         self.rooms.weigh(place.room);
         if let Some(key) = moved {
             if let Some(connection) = self.connections.get_mut(key.0 as usize) {
                 connection.moved(place.seat);
             }
             self.offer_all(key);
-        } else if busy && self.rooms.get(place.room).is_some_and(Room::is_empty) {
+        }
+        if self.rooms.get(place.room).is_some_and(Room::is_empty) {
             // Its key may soon be that of another room.
             self.parked.remove(&place.room);
-            self.busy.retain(|round| round.room != place.room);
-            self.gathering
-                .retain(|Reverse((_, round))| round.room != place.room);
+            if busy {
+                self.busy.retain(|round| round.room != place.room);
+                self.gathering
+                    .retain(|Reverse((_, round))| round.room != place.room);
+            }
+        } else {
+            self.unpark(place.room);
         }
         self.rooms.was_left(place.room, self.now.tick());
     }

@@ -201,6 +201,8 @@ impl<N: Network> Server<N> {
             return false;
         };
         let place = connection.place();
+        let cursor = connection.outbox.cursor();
+        let from = connection.flags.has(Flags::LAGS).then_some(cursor);
         let lane = lane_of(place, &self.rooms, &self.lobby);
         let archive = place.and_then(|place| self.rooms.get(place.room)?.archive());
         let mut takes_all = false;
@@ -237,7 +239,8 @@ impl<N: Network> Server<N> {
             false => lane.end(),
         };
         let holds = connection.flags.has(Flags::HOLDS);
-        let lagged = connection.flags.clear(Flags::LAGS);
+        let to = lags.then_some(cursor);
+        connection.flags.clear(Flags::LAGS);
         if lags {
             connection.flags.set(Flags::LAGS);
         }
@@ -245,13 +248,12 @@ impl<N: Network> Server<N> {
             && let Some(room) = self.rooms.get_mut(place.room)
         {
             room.visited(place.encoding, cursor);
-            match (lagged, lags) {
-                (false, true) => room.lags(),
-                (true, false) => {
-                    room.lags_no_more();
+            if from != to {
+                room.moved(place.encoding, from, to);
+                if to.is_none() {
                     self.rooms.weigh(place.room);
                 }
-                (false, false) | (true, true) => {}
+                self.unpark(place.room);
             }
         }
         if holds {

@@ -25,7 +25,7 @@ mod watch;
 mod tests;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::io;
 use std::time::Duration;
@@ -88,6 +88,8 @@ pub struct Server<N: Network> {
     resting: BinaryHeap<Reverse<(Tick, Ticket)>>,
     /// Those whose room is full, by that room.
     parked: BTreeMap<RoomKey, Vec<Ticket>>,
+    /// Those of these rooms that wait for those who lag, by until when.
+    waiting: BTreeSet<(Tick, RoomKey)>,
     /// Rooms with something new, the next in front.
     busy: VecDeque<Round>,
     /// Busy rooms that gather, by when they go on.
@@ -152,6 +154,7 @@ impl<N: Network> Server<N> {
             to_write: VecDeque::new(),
             resting: BinaryHeap::new(),
             parked: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             busy: VecDeque::new(),
             gathering: BinaryHeap::new(),
             ended: Vec::new(),
@@ -234,6 +237,7 @@ impl<N: Network> Server<N> {
             self.resting
                 .peek()
                 .map(|Reverse((tick, _))| Moment::of(*tick)),
+            self.waiting.first().map(|(tick, _)| Moment::of(*tick)),
             self.gathering.peek().map(|Reverse((moment, _))| *moment),
             self.handshaking.due(),
             self.closing.due(),

@@ -18,6 +18,7 @@ const ANSWERS: usize = 64 * 1024;
 impl<N: Network> Server<N> {
     pub(super) fn receive(&mut self) {
         self.wake_rested();
+        self.wait_no_longer();
         self.read_each(|server| &mut server.to_read);
         // However many they are, those who are in do not stand in line behind them.
         self.read_each(|server| &mut server.knocking);
@@ -116,6 +117,7 @@ impl<N: Network> Server<N> {
             connection.flags.set(Flags::PARKED);
             self.parked.entry(room).or_default().push(ticket);
             self.counts.parked += 1;
+            self.note_wait(room);
             return true;
         }
         false
@@ -133,10 +135,39 @@ impl<N: Network> Server<N> {
         }
     }
 
+    /// Clients are parked for a room that is full: if it waits for those who lag, it does so for a while only.
+    fn note_wait(&mut self, key: RoomKey) {
+        let now = self.tick();
+        if self.parked.contains_key(&key)
+            && let Some(room) = self.rooms.get_mut(key)
+            && let Some(until) = room.waits_until(now)
+        {
+            self.waiting.insert((until, key));
+        }
+    }
+
+    /// Rooms that have waited long enough for those who lag are heard again.
+    fn wait_no_longer(&mut self) {
+        let now = self.tick();
+        while let Some(&(until, key)) = self.waiting.first() {
+            if until > now {
+                return;
+            }
+            self.waiting.pop_first();
+            if let Some(room) = self.rooms.get_mut(key) {
+                room.wait_no_longer(now);
+            }
+            self.unpark(key);
+        }
+    }
+
     /// A room is no longer full: those who waited for that are read again.
     pub(super) fn unpark(&mut self, room: RoomKey) {
-        if self.parked.is_empty() || self.rooms.is_full(room) {
+        if self.parked.is_empty() {
             return;
+        }
+        if self.rooms.is_full(room) {
+            return self.note_wait(room);
         }
         for ticket in self.parked.remove(&room).unwrap_or_default() {
             self.wake(ticket);

@@ -573,3 +573,55 @@ fn members_do_not_stand_in_line_behind_newcomers() {
     house.settle();
     assert_eq!(at_once + welcomed(&mut house), 1_000);
 }
+
+/// A room of a talker that says more than ten lanes hold, of a listener who takes nothing for now, and of
+/// one who takes all. Returns the messages, too.
+fn overwhelmed() -> (House, [usize; 3], usize) {
+    let mut house = House::new(smallest(quiet()));
+    let [talker, slow, fast] = [(); 3].map(|()| house.come(&request("/", "")));
+    house.settle();
+    house.takes(slow, 0);
+    let messages = 10 * house.server.limits.lane_bytes / 4_004;
+    for _ in 0..messages {
+        house.send(talker, &text(&"x".repeat(4_000)));
+    }
+    house.settle();
+    (house, [talker, slow, fast], messages)
+}
+
+#[test]
+fn a_socket_that_is_full_for_a_moment_makes_nobody_fall_behind() {
+    let (mut house, [talker, slow, fast], messages) = overwhelmed();
+    let unread = |house: &House| house.world.borrow().clients[talker].sent.len();
+    let heard = |house: &House, client: usize| {
+        let heard = &house.world.borrow().clients[client].heard;
+        let xs = heard.iter().filter(|&&byte| byte == b'x').count();
+        xs / 4_000
+    };
+    assert!(unread(&house) > 0, "the room waits for those who lag");
+    assert_eq!(heard(&house, slow), 0);
+    // A lane at a time, and never all that there is.
+    let sip = house.server.limits.lane_bytes / 2;
+    while unread(&house) > 0 {
+        assert!(!house.is_gone(slow));
+        house.takes(slow, sip);
+        house.settle();
+    }
+    house.takes(slow, ALL);
+    house.settle();
+    assert_eq!(
+        [slow, fast].map(|client| heard(&house, client)),
+        [messages; 2]
+    );
+    assert_eq!(house.server.counts.fell_behind, 0);
+}
+
+#[test]
+fn who_never_reads_is_not_waited_for_long() {
+    let (mut house, [talker, slow, fast], _) = overwhelmed();
+    house.pass(Duration::from_secs(3));
+    assert!(house.is_gone(slow));
+    assert!(!house.is_gone(fast) && !house.is_gone(talker));
+    assert!(house.world.borrow().clients[talker].sent.is_empty());
+    assert!(house.server.waiting.is_empty());
+}
