@@ -4,7 +4,7 @@
 //! rooms on their way around are not heard until they have come round, and those who lag behind what
 //! everybody has been offered lose it, beginning where they hold the most.
 
-use super::{RoomKey, Rooms};
+use super::{Room, RoomKey, Rooms};
 
 impl Rooms {
     /// Bytes that all lanes reserve.
@@ -18,6 +18,11 @@ impl Rooms {
         self.get(key).is_some_and(|room| {
             room.is_full() || self.lanes > self.limits.lanes_bytes && room.is_busy()
         })
+    }
+
+    /// Whether nobody is to be heard in a room for now: it is full, or it waits for those who lag.
+    pub fn is_deaf(&self, key: RoomKey) -> bool {
+        self.is_full(key) || self.get(key).is_some_and(Room::waits)
     }
 
     /// The lanes of a room may have grown or shrunk.
@@ -82,7 +87,7 @@ mod tests {
     #[test]
     fn the_largest_lanes_are_cut_and_only_for_those_who_lag() {
         let limits = Limits {
-            lane_bytes: 40_000,
+            lane_bytes: 10_000,
             lanes_bytes: 15_000,
             ..LIMITS
         };

@@ -254,12 +254,17 @@ impl Room {
         begins
     }
 
-    /// Whether so much is waiting that nothing more may be heard here until the hand has come round, or those
-    /// who lag have come on: then nobody falls behind but by not reading.
+    /// Whether so much is waiting that nothing more may be heard here until the hand has come round:
+    /// then nobody falls behind but by not reading.
     pub fn is_full(&self) -> bool {
-        self.followed().any(|followed| {
-            followed.lane.end() - followed.offered > followed.lane.limit() / 2 || followed.waits()
-        })
+        self.followed()
+            .any(|followed| followed.lane.end() - followed.offered > followed.lane.limit() / 2)
+    }
+
+    /// Whether nothing more is to be heard here until those who lag have come on, or it has waited long enough
+    /// for them: then nobody falls behind but by not reading for so long.
+    pub fn waits(&self) -> bool {
+        self.followed().any(Followed::waits)
     }
 
     /// Until when it waits for those who lag, if it does.
@@ -371,10 +376,6 @@ impl Room {
         for followed in self.lanes.iter_mut().flatten() {
             followed.lane.forget(followed.offered);
         }
-    }
-
-    fn waits(&self) -> bool {
-        self.followed().any(Followed::waits)
     }
 
     fn followed(&self) -> impl Iterator<Item = &Followed> {

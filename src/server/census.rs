@@ -358,7 +358,7 @@ impl<N: Network> Server<N> {
             ensure!(
                 self.rooms
                     .get(*room)
-                    .is_some_and(|it| it.is_busy() || it.is_full() && is_awaited(*room)),
+                    .is_some_and(|it| it.is_busy() || it.waits() && is_awaited(*room)),
                 "{tickets:?} are parked for {room:?}, which will never be heard again"
             );
         }

@@ -91,7 +91,7 @@ impl<N: Network> Server<N> {
     }
 
     /// Whether we do not want to hear this client now: because of its debt, or because its room is
-    /// full. Whoever waits is on a list that wakes it.
+    /// deaf. Whoever waits is on a list that wakes it.
     fn must_wait(&mut self, ticket: Ticket) -> bool {
         let now = self.tick();
         let Some(connection) = self.connections.get_mut(ticket.key.0 as usize) else {
@@ -102,8 +102,8 @@ impl<N: Network> Server<N> {
         };
         let due = open.debt.paid_at(connection.heard, &self.limits);
         let room = open.member.place.room;
-        let is_full = self.rooms.is_full(room);
-        if connection.flags.has(Flags::BROKEN) && (due > now || is_full) {
+        let is_deaf = self.rooms.is_deaf(room);
+        if connection.flags.has(Flags::BROKEN) && (due > now || is_deaf) {
             self.end(ticket.key, Gone::Vanished);
             return true;
         }
@@ -113,7 +113,7 @@ impl<N: Network> Server<N> {
             self.counts.slowed += 1;
             return true;
         }
-        if is_full {
+        if is_deaf {
             connection.flags.set(Flags::PARKED);
             self.parked.entry(room).or_default().push(ticket);
             self.counts.parked += 1;
@@ -135,7 +135,7 @@ impl<N: Network> Server<N> {
         }
     }
 
-    /// Clients are parked for a room that is full: if it waits for those who lag, it does so for a while only.
+    /// Clients are parked for a deaf room: if it waits for those who lag, it does so for a while only.
     fn note_wait(&mut self, key: RoomKey) {
         let now = self.tick();
         if self.parked.contains_key(&key)
@@ -161,12 +161,12 @@ impl<N: Network> Server<N> {
         }
     }
 
-    /// A room is no longer full: those who waited for that are read again.
+    /// A room is perhaps no longer deaf: those who waited for that are read again.
     pub(super) fn unpark(&mut self, room: RoomKey) {
         if self.parked.is_empty() {
             return;
         }
-        if self.rooms.is_full(room) {
+        if self.rooms.is_deaf(room) {
             return self.note_wait(room);
         }
         for ticket in self.parked.remove(&room).unwrap_or_default() {
