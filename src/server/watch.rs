@@ -255,30 +255,33 @@ impl<N: Network> Server<N> {
             self.say_last(key, CloseCode::POLICY, reason, Awaits::Outbox);
         } else if flags.has(Flags::PINGED) && flags.has(Flags::BLOCKED) {
             // The ping may still stand behind what it is taking; there is a time for taking nothing.
-            self.has_time_to_answer(key);
-        } else if flags.has(Flags::PINGED) {
-            // What it may have said is heard first.
-            if silence > dead && !flags.has(Flags::TO_READ) {
+            self.is_silent_for(interval, key);
+        } else if flags.has(Flags::PINGED) && silence > dead {
+            if flags.has(Flags::TO_READ) {
+                // What it may have said is heard first.
+                self.is_silent_for(dead, key);
+            } else {
                 self.end(key, Gone::Silent);
             }
-        } else if silence >= interval {
+        } else if !flags.has(Flags::PINGED) && silence >= interval {
             let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
             connection.flags.set(Flags::PINGED);
             connection
                 .outbox
                 .tell(lane, Piece::Bytes(Cow::Borrowed(PING)));
-            self.has_time_to_answer(key);
+            self.is_silent_for(interval, key);
             self.will_write(key);
         }
     }
 
-    /// The time to answer a ping begins now, however late the watchman comes.
-    fn has_time_to_answer(&mut self, key: Key) {
-        let (now, interval) = (self.tick(), self.watchman.interval);
+    /// A client counts as silent for so many ticks, however late the watchman comes: what time it still has
+    /// begins now.
+    fn is_silent_for(&mut self, ticks: u32, key: Key) {
+        let now = self.tick();
         if let Some(connection) = self.connections.get_mut(key.0 as usize)
             && let Stage::Open(open) = &mut connection.stage
         {
-            let late = now.since(connection.heard).saturating_sub(interval);
+            let late = now.since(connection.heard).saturating_sub(ticks);
             connection.heard = connection.heard.after(late);
             open.debt = open.debt.after(late, &self.limits);
         }
