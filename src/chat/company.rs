@@ -214,7 +214,7 @@ impl Rooms {
             Ok(Request::Message { text, id }) => {
                 let heard = id
                     .as_deref()
-                    .and_then(|id| Some((id, self.heard.seq(session, id)?)));
+                    .and_then(|id| Some((id, self.heard.seq(session, id, now)?)));
                 match heard {
                     Some((id, seq)) => answer(Sent::Accepted { id, seq }),
                     None => say(What::Text(text), id),

@@ -50,7 +50,9 @@ impl Heard {
     }
 
     /// The seq that this message was published with, if it was heard already.
-    pub fn seq(&self, session: Session, id: &str) -> Option<u64> {
+    pub fn seq(&mut self, session: Session, id: &str, now: Tick) -> Option<u64> {
+        // The clock may have jumped, and nobody has called since.
+        self.forget(now);
         let hash = self.hasher.hash(id.as_bytes());
         let of_session = [&self.young, &self.old]
             .into_iter()
@@ -141,7 +143,7 @@ mod tests {
             (ANN_ELSEWHERE, "c-1", None),
             (ANN, "c-", None),
         ] {
-            assert_eq!(heard.seq(session, id), seq, "{session:?} {id}");
+            assert_eq!(heard.seq(session, id, Tick(1)), seq, "{session:?} {id}");
         }
     }
 
@@ -154,10 +156,18 @@ mod tests {
                 heard.note(ANN, "c-1", 41, Tick(start));
                 for now in (start..start + 3 * MEMORY).step_by(noise) {
                     if now < start + MEMORY {
-                        assert_eq!(heard.seq(ANN, "c-1"), Some(41), "{start} {noise} {now}");
+                        assert_eq!(
+                            heard.seq(ANN, "c-1", Tick(now)),
+                            Some(41),
+                            "{start} {noise} {now}"
+                        );
                     }
                     if now > start + 2 * MEMORY + 600 {
-                        assert_eq!(heard.seq(ANN, "c-1"), None, "{start} {noise} {now}");
+                        assert_eq!(
+                            heard.seq(ANN, "c-1", Tick(now)),
+                            None,
+                            "{start} {noise} {now}"
+                        );
                     }
                     heard.note(BOB, &now.to_string(), 1, Tick(now));
                 }
@@ -172,11 +182,22 @@ mod tests {
         assert_eq!(heard.due(), Some(Tick(700)));
         heard.forget(Tick(700));
         assert_eq!(
-            (heard.seq(ANN, "c-1"), heard.due()),
+            (heard.seq(ANN, "c-1", Tick(700)), heard.due()),
             (Some(41), Some(Tick(1300)))
         );
         heard.forget(Tick(1300));
-        assert_eq!((heard.seq(ANN, "c-1"), heard.due()), (None, None));
+        assert_eq!(
+            (heard.seq(ANN, "c-1", Tick(1300)), heard.due()),
+            (None, None)
+        );
+    }
+
+    #[test]
+    fn what_is_too_old_is_forgotten_before_it_is_looked_for() {
+        let mut heard = Heard::new(3, 100);
+        heard.note(ANN, "c-1", 41, Tick(100));
+        // The clock has jumped.
+        assert_eq!(heard.seq(ANN, "c-1", Tick(100 + 2 * MEMORY)), None);
     }
 
     #[test]
@@ -187,10 +208,10 @@ mod tests {
             heard.note(BOB, &n.to_string(), n, Tick(1));
         }
         assert_eq!(heard.young.count, 1 + PER_SESSION);
-        assert_eq!(heard.seq(ANN, "c-1"), Some(1));
-        assert_eq!(heard.seq(BOB, "9999"), Some(9999));
-        assert_eq!(heard.seq(BOB, "9936"), Some(9936));
-        assert_eq!(heard.seq(BOB, "9935"), None);
+        assert_eq!(heard.seq(ANN, "c-1", Tick(1)), Some(1));
+        assert_eq!(heard.seq(BOB, "9999", Tick(1)), Some(9999));
+        assert_eq!(heard.seq(BOB, "9936", Tick(1)), Some(9936));
+        assert_eq!(heard.seq(BOB, "9935", Tick(1)), None);
     }
 
     #[test]
@@ -211,7 +232,8 @@ mod tests {
                     epoch: 1,
                     number: 900
                 },
-                "c"
+                "c",
+                Tick(0)
             ),
             Some(900),
             "the latest hundred at least"
