@@ -3,8 +3,8 @@
 //!
 //! Every quarter of a lane is a milestone. While somebody who lags has not come to the last and the next is
 //! reached, the room *waits*: nobody there is read. Sockets that are full for a moment, all at once perhaps,
-//! make nobody fall behind then, however fast the others talk. It does not wait for long: see
-//! [`Room::waits_until`](super::Room::waits_until).
+//! make nobody fall behind then, however fast the others talk. It does not wait for long, nor again soon where that
+//! was in vain, nor for the same twice: see [`Room::waits`](super::Room::waits).
 
 use crate::feed::{Lane, Offset};
 
@@ -24,8 +24,20 @@ pub(super) struct Followed {
     /// Followers whose sockets did not take all that they were offered.
     pub(super) lagging: u32,
     milestone: Offset,
-    /// Those of the lagging who have not come to the milestone.
+    /// Those of the lagging who have not come to the milestone, and are not given up.
     behind: u32,
+    /// Who has not come here was waited for in vain, and is not waited for again.
+    given_up: Offset,
+    /// How many of the lagging those are.
+    lost: u32,
+}
+
+/// Counts of those who lag.
+#[derive(Clone, Copy, Debug, Default)]
+struct Laggards {
+    lagging: u32,
+    behind: u32,
+    lost: u32,
 }
 
 impl Followed {
@@ -42,22 +54,36 @@ impl Followed {
             lagging: 0,
             milestone: start,
             behind: 0,
+            given_up: start,
+            lost: 0,
         }
     }
 
     /// A follower took some of what it was offered, or leaves: where its cursor stood if it lagged, and
     /// where it stands if it lags.
-    pub(super) fn moved(&mut self, from: Option<Offset>, to: Option<Offset>) {
-        let is_behind = |cursor: Option<Offset>| cursor.is_some_and(|at| at < self.milestone);
-        self.behind = self.behind + u32::from(is_behind(to)) - u32::from(is_behind(from));
-        self.lagging = self.lagging + u32::from(to.is_some()) - u32::from(from.is_some());
+    pub(super) fn cursor_moved(&mut self, from: Option<Offset>, to: Option<Offset>) {
+        let (was, is) = (self.count(from), self.count(to));
+        self.lagging = self.lagging + is.lagging - was.lagging;
+        self.behind = self.behind + is.behind - was.behind;
+        self.lost = self.lost + is.lost - was.lost;
         self.look_ahead();
+    }
+
+    /// What somebody whose cursor stands there counts, if it lags.
+    fn count(&self, cursor: Option<Offset>) -> Laggards {
+        let is_lost = cursor.is_some_and(|at| at < self.given_up);
+        let is_behind = cursor.is_some_and(|at| at < self.milestone);
+        Laggards {
+            lagging: u32::from(cursor.is_some()),
+            behind: u32::from(is_behind && !is_lost),
+            lost: u32::from(is_lost),
+        }
     }
 
     /// Where the lane has come to the next milestone, and everybody to the last, that is the one to come to.
     pub(super) fn look_ahead(&mut self) {
-        if self.behind == 0 {
-            self.wait_no_longer();
+        if self.behind == 0 && self.is_far() {
+            self.next_milestone();
         }
     }
 
@@ -66,20 +92,30 @@ impl Followed {
         self.behind > 0 && self.is_far()
     }
 
-    /// Those who have not come to the last milestone are waited for at the next.
-    pub(super) fn wait_no_longer(&mut self) {
-        if self.is_far() {
-            self.milestone = self.lane.end();
-            self.behind = self.lagging;
+    /// Gives up those who have not come to the milestone, if it waits for them.
+    pub(super) fn give_up(&mut self) {
+        if self.waits() {
+            self.given_up = self.milestone;
+            self.lost += self.behind;
+            self.next_milestone();
         }
+    }
+
+    fn next_milestone(&mut self) {
+        self.milestone = self.lane.end();
+        self.behind = self.lagging - self.lost;
     }
 
     /// Whether these are the cursors of those who lag, as far as they are counted.
     pub(super) fn is_right_about(&self, cursors: impl Iterator<Item = Offset>) -> bool {
-        let count = cursors.fold((0, 0), |(lagging, behind), at| {
-            (lagging + 1, behind + u32::from(at < self.milestone))
-        });
-        count == (self.lagging, self.behind)
+        let mut all = Laggards::default();
+        for cursor in cursors {
+            let one = self.count(Some(cursor));
+            all.lagging += one.lagging;
+            all.behind += one.behind;
+            all.lost += one.lost;
+        }
+        (all.lagging, all.behind, all.lost) == (self.lagging, self.behind, self.lost)
     }
 
     fn is_far(&self) -> bool {
@@ -138,18 +174,18 @@ mod tests {
         let mut followed = Followed::new(1_000);
         let place = |bytes| Some(Offset::START + bytes);
         say(&mut followed, 100);
-        followed.moved(None, place(50));
+        followed.cursor_moved(None, place(50));
         say(&mut followed, 300);
         assert!(!followed.waits(), "the first milestone is at 400");
         say(&mut followed, 251);
         assert!(followed.waits());
-        followed.moved(place(50), place(399));
+        followed.cursor_moved(place(50), place(399));
         assert!(followed.waits());
-        followed.moved(place(399), place(400));
+        followed.cursor_moved(place(399), place(400));
         assert!(!followed.waits(), "the second is at 651");
         say(&mut followed, 251);
         assert!(followed.waits());
-        followed.moved(place(400), None);
+        followed.cursor_moved(place(400), None);
         assert!(!followed.waits());
         assert_eq!((followed.lagging, followed.behind), (0, 0));
     }
@@ -161,15 +197,29 @@ mod tests {
             say(&mut followed, 900);
             assert!(!followed.waits());
         }
-        // Nor is anybody waited for twice at one milestone.
-        followed.moved(None, Some(followed.lane.start()));
-        say(&mut followed, 300);
+    }
+
+    #[test]
+    fn nobody_is_waited_for_twice_in_vain() {
+        let mut followed = Followed::new(1_000);
+        let place = |bytes| Some(Offset::START + bytes);
+        say(&mut followed, 251);
+        let [deaf, slow] = [place(0), place(1)];
+        followed.cursor_moved(None, deaf);
+        followed.cursor_moved(None, slow);
+        say(&mut followed, 251);
         assert!(followed.waits());
-        followed.wait_no_longer();
-        assert!(!followed.waits());
-        say(&mut followed, 250);
-        assert!(!followed.waits());
-        say(&mut followed, 1);
+        followed.give_up();
+        assert!(!followed.waits(), "it is at 502");
+        say(&mut followed, 251);
+        assert!(!followed.waits(), "both are given up");
+        // Who comes on is waited for again.
+        followed.cursor_moved(slow, place(300));
+        say(&mut followed, 251);
         assert!(followed.waits());
+        followed.cursor_moved(deaf, None);
+        assert!(followed.waits());
+        followed.cursor_moved(place(300), None);
+        assert_eq!([followed.lagging, followed.behind, followed.lost], [0; 3]);
     }
 }

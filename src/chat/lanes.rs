@@ -4,7 +4,7 @@
 //! rooms on their way around are not heard until they have come round, and those who lag behind what
 //! everybody has been offered lose it, beginning where they hold the most.
 
-use super::{Room, RoomKey, Rooms};
+use super::{RoomKey, Rooms, Tick};
 
 impl Rooms {
     /// Bytes that all lanes reserve.
@@ -21,8 +21,8 @@ impl Rooms {
     }
 
     /// Whether nobody is to be heard in a room for now: it is full, or it waits for those who lag.
-    pub fn is_deaf(&self, key: RoomKey) -> bool {
-        self.is_full(key) || self.get(key).is_some_and(Room::waits)
+    pub fn is_deaf(&self, key: RoomKey, now: Tick) -> bool {
+        self.is_full(key) || self.get(key).is_some_and(|room| room.waits(now))
     }
 
     /// The lanes of a room may have grown or shrunk.
@@ -96,7 +96,7 @@ mod tests {
             let key = rooms.enter(path).unwrap();
             let room = rooms.get_mut(key).unwrap();
             room.join(Key(key.0), Encoding::PLAIN);
-            room.moved(Encoding::PLAIN, None, Some(Offset::START));
+            room.cursor_moved(Encoding::PLAIN, None, Some(Offset::START));
             key
         });
         say(&mut rooms, small, &[1; 4_000]);

@@ -21,6 +21,10 @@ use crate::ws::{Frame, Message};
 /// elsewhere, and short enough for whoever would rather hold the others up.
 const PATIENCE: u32 = 3;
 
+/// Ticks for which it does not wait once that was in vain: whoever never reads, or sends others in its place,
+/// holds it up for a tenth of the time at most.
+const IMPATIENCE: u32 = 30;
+
 /// A member's place: which room, which seat in it, and in what form it hears the room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -39,8 +43,10 @@ pub struct Room {
     pub(super) members: Vec<Key>,
     lanes: [Option<Box<Followed>>; Encoding::COUNT],
     hand: Hand,
-    /// Since when it waits for those who lag, if anybody wants to know.
+    /// Since when it waits for those who lag, as far as anybody has asked.
     waits_since: Option<Tick>,
+    /// It waits for nobody before this.
+    impatient_until: Tick,
     /// Messages since the present lap began.
     fresh: u32,
     lane_bytes: usize,
@@ -66,6 +72,7 @@ impl Room {
             lanes: Default::default(),
             hand: Hand::default(),
             waits_since: None,
+            impatient_until: Tick(0),
             fresh: 0,
             lane_bytes,
             epoch,
@@ -263,13 +270,13 @@ impl Room {
 
     /// Whether nothing more is to be heard here until those who lag have come on, or it has waited long enough
     /// for them: then nobody falls behind but by not reading for so long.
-    pub fn waits(&self) -> bool {
-        self.followed().any(Followed::waits)
+    pub fn waits(&self, now: Tick) -> bool {
+        now >= self.impatient_until && self.followed().any(Followed::waits)
     }
 
     /// Until when it waits for those who lag, if it does.
     pub fn waits_until(&mut self, now: Tick) -> Option<Tick> {
-        if !self.waits() {
+        if !self.waits(now) {
             return None;
         }
         Some(self.waits_since.get_or_insert(now).after(PATIENCE))
@@ -279,8 +286,9 @@ impl Room {
     pub fn wait_no_longer(&mut self, now: Tick) {
         if self.waits_until(now).is_some_and(|until| until <= now) {
             self.waits_since = None;
+            self.impatient_until = now.after(IMPATIENCE);
             for followed in self.lanes.iter_mut().flatten() {
-                followed.wait_no_longer();
+                followed.give_up();
             }
         }
     }
@@ -340,11 +348,11 @@ impl Room {
 
     /// A member took some of what it was offered, or leaves: where its cursor stood if it lagged, and where
     /// it stands if it lags.
-    pub fn moved(&mut self, encoding: Encoding, from: Option<Offset>, to: Option<Offset>) {
+    pub fn cursor_moved(&mut self, encoding: Encoding, from: Option<Offset>, to: Option<Offset>) {
         if let Some(followed) = &mut self.lanes[encoding.index()] {
-            followed.moved(from, to);
+            followed.cursor_moved(from, to);
         }
-        if self.waits_since.is_some() && !self.waits() {
+        if self.waits_since.is_some() && !self.followed().any(Followed::waits) {
             self.waits_since = None;
         }
         if from.is_some() && self.lagging() == 0 && !self.hand.is_busy() {

@@ -4,6 +4,7 @@ use httparse::Header;
 
 use crate::ws::handshake::elements;
 
+use super::head::HeadLimits;
 use super::refusal::Refusal;
 
 /// The names that mean something here.
@@ -64,6 +65,9 @@ impl Name {
     }
 }
 
+// Places are counted in a byte, and names have a bit each.
+const _: () = assert!(HeadLimits::MOST_HEADERS <= 256 && Name::COUNT <= 16);
+
 /// The header lines of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fields<'h, 'a> {
@@ -75,7 +79,7 @@ pub(super) struct Fields<'h, 'a> {
 }
 
 impl<'h, 'a: 'h> Fields<'h, 'a> {
-    /// Of at most 256 lines.
+    /// Of at most [`HeadLimits::MOST_HEADERS`] lines.
     pub(super) fn new(lines: &'h [Header<'a>]) -> Self {
         let (mut first, mut repeated) = ([None; Name::COUNT], 0);
         for (line, at) in lines.iter().zip(0..=u8::MAX) {

@@ -35,7 +35,7 @@ pub struct Resident {
     pub key: Key,
     /// How far it has come.
     pub phase: Phase,
-    /// It is deliberately not read: because of its debt, or because its room is full.
+    /// It is deliberately not read: because of its debt, or because its room is deaf.
     pub unread: bool,
     /// Its socket is taken to be full.
     pub blocked: bool,
@@ -358,7 +358,7 @@ impl<N: Network> Server<N> {
             ensure!(
                 self.rooms
                     .get(*room)
-                    .is_some_and(|it| it.is_busy() || it.waits() && is_awaited(*room)),
+                    .is_some_and(|it| it.is_busy() || it.waits(self.tick()) && is_awaited(*room)),
                 "{tickets:?} are parked for {room:?}, which will never be heard again"
             );
         }

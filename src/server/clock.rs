@@ -68,3 +68,22 @@ impl Spell {
 pub(super) fn ticks(time: Duration) -> u32 {
     u32::try_from(time.as_millis().div_ceil(100)).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spell_begins_with_the_first_look_at_the_clock() {
+        let (mut spell, mut looks) = (Spell::default(), 0);
+        let ends = (1..).find(|piece| {
+            spell.is_over(Duration::from_millis(1), || {
+                looks += 1;
+                // A piece of work takes 0.1 ms.
+                Moment(100 * piece)
+            })
+        });
+        // It begins with the 8th piece, at 0.8 ms, and is not over with the 16th.
+        assert_eq!((ends, looks), (Some(24), 3));
+    }
+}

@@ -111,7 +111,7 @@ impl Flags {
     pub(super) const HALF_CLOSED: Flags = Flags(1 << 4);
     /// It is not read because of its debt.
     pub(super) const RESTS: Flags = Flags(1 << 5);
-    /// It is not read because its room is full.
+    /// It is not read because its room is deaf.
     pub(super) const PARKED: Flags = Flags(1 << 6);
     /// It has been pinged since it was last heard.
     pub(super) const PINGED: Flags = Flags(1 << 7);

@@ -213,7 +213,7 @@ impl<N: Network> Server<N> {
             return;
         };
         let busy = room.is_busy();
-        room.moved(place.encoding, lagged, None);
+        room.cursor_moved(place.encoding, lagged, None);
         let moved = room.leave(place.seat, place.encoding);
         self.rooms.weigh(place.room);
         if let Some(key) = moved {

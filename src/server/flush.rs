@@ -249,7 +249,7 @@ impl<N: Network> Server<N> {
         {
             room.visited(place.encoding, cursor);
             if from != to {
-                room.moved(place.encoding, from, to);
+                room.cursor_moved(place.encoding, from, to);
                 if to.is_none() {
                     self.rooms.weigh(place.room);
                 }

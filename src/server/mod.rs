@@ -86,7 +86,7 @@ pub struct Server<N: Network> {
     to_write: VecDeque<Ticket>,
     /// Those in debt, by when it is paid.
     resting: BinaryHeap<Reverse<(Tick, Ticket)>>,
-    /// Those whose room is full, by that room.
+    /// Those whose room is deaf, being full or waiting for those who lag, by that room.
     parked: BTreeMap<RoomKey, Vec<Ticket>>,
     /// Those of these rooms that wait for those who lag, by until when.
     waiting: BTreeSet<(Tick, RoomKey)>,

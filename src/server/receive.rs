@@ -102,7 +102,7 @@ impl<N: Network> Server<N> {
         };
         let due = open.debt.paid_at(connection.heard, &self.limits);
         let room = open.member.place.room;
-        let is_deaf = self.rooms.is_deaf(room);
+        let is_deaf = self.rooms.is_deaf(room, now);
         if connection.flags.has(Flags::BROKEN) && (due > now || is_deaf) {
             self.end(ticket.key, Gone::Vanished);
             return true;
@@ -166,7 +166,7 @@ impl<N: Network> Server<N> {
         if self.parked.is_empty() {
             return;
         }
-        if self.rooms.is_deaf(room) {
+        if self.rooms.is_deaf(room, self.tick()) {
             return self.note_wait(room);
         }
         for ticket in self.parked.remove(&room).unwrap_or_default() {

@@ -63,7 +63,7 @@ counts! {
     close_timeouts,
     /// Times a client was not read because of its rate.
     slowed,
-    /// Times a client was not read because its room was full.
+    /// Times a client was not read because its room was full, or waited for those who lag.
     parked,
     /// Times accepting found no descriptor or memory.
     accept_shortages,

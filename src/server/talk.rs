@@ -40,7 +40,7 @@ impl<N: Network> Server<N> {
         let Ok(room_key) = self.rooms.enter(&upgrade.room) else {
             return self.refuse(key, Refusal::TooManyRooms);
         };
-        if !rest.is_empty() && self.rooms.is_deaf(room_key) {
+        if !rest.is_empty() && self.rooms.is_deaf(room_key, self.tick()) {
             // A client waits for our answer before it says anything (RFC 6455, section 4.1). Where it has not,
             // there must be space for what it says: it cannot be unread.
             return self.refuse(key, Refusal::Full);

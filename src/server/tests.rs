@@ -625,3 +625,47 @@ fn who_never_reads_is_not_waited_for_long() {
     assert!(house.world.borrow().clients[talker].sent.is_empty());
     assert!(house.server.waiting.is_empty());
 }
+
+#[test]
+fn those_who_never_read_hold_nobody_up_for_long_however_they_take_turns() {
+    const STEP: Duration = Duration::from_millis(10);
+    let mut house = House::new(Limits {
+        ping_interval: Duration::ZERO,
+        ..Limits::default()
+    });
+    let come = |house: &mut House| {
+        let who = house.come(&request("/", ""));
+        house.settle();
+        who
+    };
+    let [ann, ben] = [(); 2].map(|()| come(&mut house));
+    // As much as they may: a quarter of a lane in half a second.
+    let talkers = [(); 8].map(|()| come(&mut house));
+    let (mut said, mut on_time, mut heard) = (0, 0, 0);
+    for step in 0..1_000 {
+        if step % 30 == 0 {
+            let deaf = come(&mut house);
+            house.takes(deaf, 0);
+        }
+        if step % 10 == 0 {
+            for talker in talkers {
+                house.send(talker, &text(&"x".repeat(25_600)));
+            }
+        }
+        if step % 5 == 0 {
+            house.send(ann, &text("?"));
+            said += 1;
+        }
+        house.pass(STEP);
+        for client in talkers.into_iter().chain([ann]) {
+            house.hears(client);
+        }
+        heard += house.hears(ben).matches('?').count();
+        on_time += usize::from(step % 5 == 0 && heard == said);
+    }
+    assert!(house.server.counts().fell_behind > 1 && house.server.counts().parked > 0);
+    assert!(on_time * 100 >= said * 85, "{on_time} of {said}");
+    house.pass(Duration::from_millis(400));
+    heard += house.hears(ben).matches('?').count();
+    assert_eq!(heard, said);
+}

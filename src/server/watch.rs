@@ -255,11 +255,11 @@ impl<N: Network> Server<N> {
             self.say_last(key, CloseCode::POLICY, reason, Awaits::Outbox);
         } else if flags.has(Flags::PINGED) && flags.has(Flags::BLOCKED) {
             // The ping may still stand behind what it is taking; there is a time for taking nothing.
-            self.is_silent_for(interval, key);
+            self.cap_silence(interval, key);
         } else if flags.has(Flags::PINGED) && silence > dead {
             if flags.has(Flags::TO_READ) {
                 // What it may have said is heard first.
-                self.is_silent_for(dead, key);
+                self.cap_silence(dead, key);
             } else {
                 self.end(key, Gone::Silent);
             }
@@ -269,14 +269,14 @@ impl<N: Network> Server<N> {
             connection
                 .outbox
                 .tell(lane, Piece::Bytes(Cow::Borrowed(PING)));
-            self.is_silent_for(interval, key);
+            self.cap_silence(interval, key);
             self.will_write(key);
         }
     }
 
     /// A client counts as silent for so many ticks, however late the watchman comes: what time it still has
     /// begins now.
-    fn is_silent_for(&mut self, ticks: u32, key: Key) {
+    fn cap_silence(&mut self, ticks: u32, key: Key) {
         let now = self.tick();
         if let Some(connection) = self.connections.get_mut(key.0 as usize)
             && let Stage::Open(open) = &mut connection.stage

@@ -303,9 +303,10 @@ impl Client {
         self.left || self.vanished
     }
 
-    /// Who ends in this turn may not have been heard to its end.
-    pub fn may_be_unheard(&self) -> bool {
-        self.ended_just_now && (self.terms.deflate || self.view.replaced)
+    /// Who ends in this turn may not have been heard to its end, and who joined in it not at all.
+    pub fn may_be_unheard(&self, clock: u64) -> bool {
+        let has_just_joined = self.view.joining.clock == clock;
+        self.ended_just_now && (self.terms.deflate || self.view.replaced || has_just_joined)
     }
 
     /// Does something, or nothing.

@@ -209,7 +209,8 @@ impl Run {
                 self.deferred.push(client.number);
                 client.unheard = 0;
             }
-            client.ended_just_now = client.is_inside;
+            // Whoever has just joined is not inside yet.
+            client.ended_just_now = client.is_inside || client.position.is_none();
         }
         for resident in &self.census.residents {
             if let Some(number) = world.by_key[resident.key.0 as usize] {

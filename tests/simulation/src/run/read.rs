@@ -27,6 +27,12 @@ impl Run {
                 Mark::Joins(at) => {
                     (client.position, client.charged) = (Some(here), at);
                     client.talks_at_once = upto > at;
+                    // Where the welcome found the connection broken, nothing is heard that came with the request.
+                    let world = self.world.borrow();
+                    let socket = &world.sockets[number];
+                    client.deaf |=
+                        socket.reset && socket.told_end && socket.wrote_at == socket.accepted_at;
+                    drop(world);
                     self.joins(number, here);
                 }
                 Mark::Asks => {}
@@ -121,7 +127,7 @@ impl Run {
             Request::Message { id, text } => (id, text),
             Request::Rename(name, false) => {
                 self.stirred_at[room] = clock;
-                let doubtful = self.clients[number].may_be_unheard();
+                let doubtful = self.clients[number].may_be_unheard(clock);
                 let names = &mut self.logs[room].names;
                 names.rename(number, name, doubtful, self.turns);
                 return;
@@ -166,7 +172,7 @@ impl Run {
         let at = self.world.borrow().clock;
         let client = &self.clients[number];
         let loose = self.loose[client.room].map(|_| self.turns);
-        let certain = is_new && !client.may_be_unheard();
+        let certain = is_new && !client.may_be_unheard(at);
         let said = String::from_utf8_lossy(&payload);
         let mut world = self.world.borrow_mut();
         world.trace.note(at, ("Says", number, said, certain, loose));
