@@ -58,7 +58,8 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, rules: &Rules) -> model::Rea
             "heap is held when idle"
         );
         assert!(
-            decoder.holds() <= 600 + rules.max_message + rules.max_message / 64,
+            // The largest message, and what it takes to find its blocks, which are small here.
+            decoder.holds() <= 600 + rules.max_message + rules.max_message / 2,
             "heap beyond the limit"
         );
     }

@@ -131,7 +131,9 @@ impl<N: Network> Server<N> {
         }
     }
 
-    fn squeeze_halves(&mut self) {
+    /// Likewise for half messages. This is looked at after each read, since all reads of a turn together can
+    /// bring a quarter of the limit.
+    pub(super) fn squeeze_halves(&mut self) {
         while self.holdings.all.halves > self.limits.max_half_messages
             && let Some(key) = self.holdings.largest(|held| held.halves)
         {

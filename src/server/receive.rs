@@ -33,6 +33,7 @@ impl<N: Network> Server<N> {
             if let Some(connection) = self.holder(ticket) {
                 connection.flags.clear(Flags::TO_READ);
                 self.read(ticket);
+                self.squeeze_halves();
                 self.squeeze_owed();
             }
             if spell.is_over(self.limits.budget.time, || self.network.now()) {

@@ -8,7 +8,7 @@
 use std::mem;
 
 use super::frame::{Header, OpCode};
-use super::gathered::{Gathered, Kind};
+use super::gathered::{Kind, Whole};
 use super::held::{At, Held};
 use super::mask::unmask;
 use super::{CloseCode, Violation};
@@ -110,24 +110,17 @@ impl Decoder {
                 return Kind::of(&header)?.event(piece).map(Some);
             }
             let held = self.held.get_or_insert_default();
-            if whole || !piece.is_empty() {
-                held.gather(&header, piece, left, rules)?;
+            if held.take(header, taken, piece, rules)? {
+                break;
             }
             if !whole {
-                held.at = At::Payload {
-                    header,
-                    taken: taken + piece.len() as u64,
-                };
                 return Ok(None);
-            }
-            if held.finish(&header) {
-                break;
             }
         }
         self.held
             .as_ref()
             .and_then(|held| held.given.as_ref())
-            .map(Gathered::event)
+            .map(Whole::event)
             .transpose()
     }
 

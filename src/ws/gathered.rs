@@ -1,5 +1,6 @@
 //! The payload of a message or a control frame that comes in pieces.
 
+use super::blocks::Blocks;
 use super::decoder::Event;
 use super::frame::{Header, OpCode};
 use super::utf8::Utf8;
@@ -45,88 +46,71 @@ impl Kind {
 
 /// The payload so far, checked as it comes.
 #[derive(Debug)]
-pub(super) enum Gathered {
-    Text { text: String, last: Utf8 },
-    Bytes { kind: Kind, bytes: Vec<u8> },
+pub(super) struct Gathered {
+    kind: Kind,
+    /// Where the text stands, if it is one that is not still to be inflated.
+    text: Utf8,
+    bytes: Blocks,
+}
+
+/// A payload that is whole.
+#[derive(Debug)]
+pub(super) struct Whole {
+    kind: Kind,
+    payload: Vec<u8>,
 }
 
 impl Gathered {
     pub(super) fn new(kind: Kind) -> Gathered {
-        match kind {
-            Kind::Text => Gathered::Text {
-                text: String::new(),
-                last: Utf8::default(),
-            },
-            kind => Gathered::Bytes {
-                kind,
-                bytes: Vec::new(),
-            },
+        Gathered {
+            kind,
+            text: Utf8::default(),
+            bytes: Blocks::default(),
         }
     }
 
     /// Bytes received.
     pub(super) fn len(&self) -> usize {
-        match self {
-            Gathered::Text { text, last } => text.len() + last.unfinished(),
-            Gathered::Bytes { bytes, .. } => bytes.len(),
-        }
+        self.bytes.len()
     }
 
     pub(super) fn is_compressed(&self) -> bool {
-        matches!(
-            self,
-            Gathered::Bytes {
-                kind: Kind::Compressed { .. },
-                ..
-            }
-        )
+        matches!(self.kind, Kind::Compressed { .. })
     }
 
-    pub(super) fn capacity(&self) -> usize {
-        match self {
-            Gathered::Text { text, .. } => text.capacity(),
-            Gathered::Bytes { bytes, .. } => bytes.capacity(),
-        }
+    /// Bytes of heap.
+    pub(super) fn holds(&self) -> usize {
+        self.bytes.holds()
     }
 
     /// Adds a piece of a payload that will be at most `most` bytes in all.
     pub(super) fn push(&mut self, piece: &[u8], most: usize) -> Result<(), Violation> {
-        match self {
-            Gathered::Text { text, last } => {
-                let more = last.unfinished() + piece.len();
-                let (first, rest) = last.push(piece)?;
-                text.try_reserve_exact(growth(text.len(), text.capacity(), more, most))
-                    .map_err(|_| Violation::OutOfMemory)?;
-                text.extend(first);
-                text.push_str(rest);
-            }
-            Gathered::Bytes { kind, bytes } => {
-                bytes
-                    .try_reserve_exact(growth(bytes.len(), bytes.capacity(), piece.len(), most))
-                    .map_err(|_| Violation::OutOfMemory)?;
-                bytes.extend_from_slice(piece);
-                if matches!(kind, Kind::Close) {
-                    close::begin(bytes)?;
-                }
-            }
+        if let Kind::Text = self.kind {
+            self.text.push(piece)?;
+        }
+        self.bytes.push(piece, most)?;
+        if let Kind::Close = self.kind {
+            close::begin(self.bytes.first())?;
         }
         Ok(())
     }
 
-    pub(super) fn event(&self) -> Result<Event<'_>, Violation> {
-        match self {
-            Gathered::Text { text, last } if last.unfinished() == 0 => Ok(Event::Text(text)),
-            Gathered::Text { .. } => Err(Violation::InvalidUtf8),
-            Gathered::Bytes { kind, bytes } => kind.event(bytes),
-        }
+    /// The payload with its last piece.
+    pub(super) fn whole(self, last: &[u8]) -> Result<Whole, Violation> {
+        Ok(Whole {
+            kind: self.kind,
+            payload: self.bytes.join(last)?,
+        })
     }
 }
 
-/// How many bytes to reserve behind the first `length`, so that `more` fit: the capacity doubles, so
-/// that many small pieces cost linear work, but never beyond the `most` there can be.
-fn growth(length: usize, capacity: usize, more: usize, most: usize) -> usize {
-    if length + more <= capacity {
-        return 0;
+impl Whole {
+    pub(super) fn event(&self) -> Result<Event<'_>, Violation> {
+        self.kind.event(&self.payload)
     }
-    (length + more).max(most.min(2 * capacity)) - length
+
+    /// Bytes of heap.
+    pub(super) fn holds(&self) -> usize {
+        self.payload.capacity()
+    }
 }

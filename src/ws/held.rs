@@ -1,7 +1,7 @@
 //! What a decoder holds while something is unfinished.
 
 use super::frame::Header;
-use super::gathered::{Gathered, Kind};
+use super::gathered::{Gathered, Kind, Whole};
 use super::{Rules, Violation};
 
 /// What is unfinished on one connection.
@@ -13,7 +13,7 @@ pub(super) struct Held {
     /// The control frame at hand, if it came in pieces.
     control: Option<Gathered>,
     /// What the last event showed.
-    pub(super) given: Option<Gathered>,
+    pub(super) given: Option<Whole>,
 }
 
 /// The place in the stream of frames.
@@ -52,13 +52,45 @@ impl Held {
     /// Heap in use, this box and its buffers.
     pub(super) fn bytes(&self) -> usize {
         let message = self.message.as_ref().map(|message| &message.gathered);
-        let all = [message, self.control.as_ref(), self.given.as_ref()];
-        let buffers: usize = all.into_iter().flatten().map(Gathered::capacity).sum();
-        size_of::<Held>() + buffers
+        let unfinished = [message, self.control.as_ref()];
+        let unfinished: usize = unfinished.into_iter().flatten().map(Gathered::holds).sum();
+        size_of::<Held>() + unfinished + self.given.as_ref().map_or(0, Whole::holds)
+    }
+
+    /// Takes a piece of the frame at hand, of which `taken` bytes have come before; whether there is an
+    /// event to give now.
+    pub(super) fn take(
+        &mut self,
+        header: Header,
+        taken: u64,
+        piece: &[u8],
+        rules: &Rules,
+    ) -> Result<bool, Violation> {
+        let through = taken + piece.len() as u64;
+        if through < header.length {
+            if !piece.is_empty() {
+                self.gather(&header, piece, header.length - taken, rules)?;
+            }
+            self.at = At::Payload {
+                header,
+                taken: through,
+            };
+            return Ok(false);
+        }
+        let gathered = if header.opcode.is_control() {
+            self.control.take()
+        } else if header.fin {
+            self.message.take().map(|message| message.gathered)
+        } else {
+            self.gather(&header, piece, piece.len() as u64, rules)?;
+            None
+        };
+        self.given = gathered.map(|gathered| gathered.whole(piece)).transpose()?;
+        Ok(self.given.is_some())
     }
 
     /// Adds a piece of the frame at hand, which still had `left` bytes to come.
-    pub(super) fn gather(
+    fn gather(
         &mut self,
         header: &Header,
         piece: &[u8],
@@ -84,16 +116,6 @@ impl Held {
             rules.most_sent(gathered.is_compressed())
         };
         gathered.push(piece, most)
-    }
-
-    /// Ends the frame at hand; whether there is an event to give now.
-    pub(super) fn finish(&mut self, header: &Header) -> bool {
-        if header.opcode.is_control() {
-            self.given = self.control.take();
-        } else if header.fin {
-            self.given = self.message.take().map(|message| message.gathered);
-        }
-        self.given.is_some()
     }
 }
 

@@ -5,6 +5,7 @@
 //! two messages costs nothing.
 //! RFC 6455 is the protocol, RFC 7692 its compression.
 
+mod blocks;
 pub mod close;
 pub mod decoder;
 pub mod deflate;

@@ -2,8 +2,9 @@
 
 use crate::common::peer::{BINARY, Peer, TEXT, frame, header};
 use crate::common::{Server, eventually};
-use crate::{KIB, MIB, attacked, scaled};
+use crate::{MIB, attacked, scaled};
 use socket2::{Domain, Socket, Type};
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::time::Duration;
 
@@ -56,24 +57,60 @@ fn owed_to_all_together() {
     });
 }
 
+/// With these, half messages of up to a megabyte come as fast as they can be sent.
+const MEGABYTES: [&str; 4] = [
+    "--max-message=1M",
+    "--lane-bytes=16M",
+    "--byte-rate=0",
+    "--message-rate=0",
+];
+
+/// What all of them may hold, and cost: whatever ends leaves room that whoever comes next can use.
+const HALVES: u64 = 64 * MIB;
+
 #[test]
 fn half_messages_of_all_together() {
-    // 64 MiB for all of them, however many hold nearly a megabyte each.
-    let options = [
-        "--max-message=1M",
-        "--lane-bytes=16M",
-        "--byte-rate=0",
-        "--message-rate=0",
-    ];
-    // One turn may read that much before it is counted, and blocks that grow leave as much again in holes.
-    let turn = 256 * 64 * KIB;
-    attacked("half messages", &options, 2 * 64 * MIB + turn, |server| {
+    attacked("half messages", &MEGABYTES, HALVES, |server| {
         let half = &[header(BINARY, 1_000_000), vec![b'x'; 999_000]].concat();
         let mut peers: Vec<_> = (0..scaled(3_200))
             .map(|_| Peer::join(server, "/half"))
             .collect();
         for peer in &mut peers {
             let _ = peer.stream.write_all(half);
+        }
+        assert!(eventually(|| server.count("half_messages_squeezed") > 0));
+    });
+}
+
+#[test]
+fn half_messages_of_every_size_that_grow_side_by_side_and_go() {
+    let name = "half messages of every size";
+    attacked(name, &MEGABYTES, HALVES, |server| {
+        let bytes = vec![b'x'; 50_000];
+        let (mut growing, mut grown) = (VecDeque::new(), Vec::new());
+        for nth in 0..scaled(160_000) {
+            // Two hundred grow at a time, by pieces of up to 50 KB.
+            if growing.len() < 200 {
+                let length = 1_000_000 >> (nth % 5);
+                let mut peer = Peer::join(server, "/half");
+                peer.stream.write_all(&header(BINARY, length)).unwrap();
+                growing.push_back((peer, length as usize - 1));
+            }
+            let Some((mut peer, left)) = growing.pop_front() else {
+                continue;
+            };
+            let piece = left.min(1 + nth * 7_919 % bytes.len());
+            if peer.stream.write_all(&bytes[..piece]).is_err() {
+                continue; // it was the largest
+            }
+            if piece < left {
+                growing.push_back((peer, left - piece));
+            } else {
+                grown.push(peer);
+            }
+            if grown.len() > 400 {
+                grown.swap_remove(nth % 400);
+            }
         }
         assert!(eventually(|| server.count("half_messages_squeezed") > 0));
     });

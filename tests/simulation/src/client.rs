@@ -103,6 +103,8 @@ pub struct Client {
     pub is_inside: bool,
     /// It was, and it is not after this one.
     pub ended_just_now: bool,
+    /// In this turn the largest half messages were ended.
+    pub squeezed_just_now: bool,
     /// What it has still to send, and the length of the stream with that.
     plan: VecDeque<u8>,
     planned: u64,
@@ -204,6 +206,7 @@ impl Client {
             unheard: 0,
             is_inside: false,
             ended_just_now: false,
+            squeezed_just_now: false,
             skip: 0,
             plan: VecDeque::new(),
             planned: 0,
@@ -305,8 +308,9 @@ impl Client {
 
     /// Who ends in this turn may not have been heard to its end, and who joined in it not at all.
     pub fn may_be_unheard(&self, clock: u64) -> bool {
+        let by_others = self.view.replaced || self.squeezed_just_now;
         let has_just_joined = self.view.joining.clock == clock;
-        self.ended_just_now && (self.terms.deflate || self.view.replaced || has_just_joined)
+        self.ended_just_now && (self.terms.deflate || by_others || has_just_joined)
     }
 
     /// Does something, or nothing.

@@ -202,8 +202,11 @@ impl Run {
     /// this turn's messages is not known yet.
     fn before_reads(&mut self) {
         let world = self.world.borrow();
+        let squeezed = self.server.counts().half_messages_squeezed;
+        let squeezed_just_now = squeezed > self.counts.half_messages_squeezed;
         self.loose.fill(None);
         for client in &mut self.clients {
+            client.squeezed_just_now = squeezed_just_now;
             if client.unheard > 0 {
                 self.loose[client.room] = Some(self.logs[client.room].len());
                 self.deferred.push(client.number);
