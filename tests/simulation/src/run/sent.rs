@@ -115,10 +115,11 @@ impl Run {
         if !due {
             return Err(format!("is dismissed with {code:?}"));
         }
-        let upto = if code == Some(1001) {
-            usize::MAX
-        } else {
-            client.due
+        let upto = match code {
+            Some(1001) => usize::MAX,
+            // In the middle of a turn, whatever it said in that.
+            Some(1013) => 0,
+            _ => client.due,
         };
         let log = &self.logs[client.room];
         match client
