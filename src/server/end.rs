@@ -71,9 +71,10 @@ impl<N: Network> Server<N> {
             .map(|half| (half.decoder, half.unheard))
             .unwrap_or_default();
         self.say_last(key, code, reason, Awaits::Close(decoder));
-        // Its Close may be among what it has said already.
+        // Its Close may be among what it has said already, and half a message.
         self.take(key, &mut unheard);
         self.weigh(key);
+        self.squeeze_halves();
     }
 
     pub(super) fn tell_last(&mut self, key: Key, frame: &Frame<'_>, awaits: Awaits) {

@@ -108,11 +108,12 @@ impl Run {
         }
         for other in &mut self.clients {
             if other.number != number && other.person == person {
-                other.view.replaced = true;
-                // The first byte of what is not allowed is no reason yet to send it away.
-                if !other.deaf {
+                // The first byte of what is not allowed is no reason yet to send it away, and whoever was replaced
+                // before was told so then.
+                if !other.deaf && !other.view.replaced {
                     other.due = here;
                 }
+                other.view.replaced = true;
             }
         }
     }
