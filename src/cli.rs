@@ -422,6 +422,60 @@ mod tests {
     }
 
     #[test]
+    fn every_option_reaches_its_limit() {
+        let options = "hushd --max-connections 1 --max-per-address 2 --max-handshaking 3 --max-rooms 4 \
+            --max-head 5 --max-line 6 --max-headers 7 --max-message 8 --max-frames 9 --message-timeout 10 \
+            --max-heads 11 --max-half-messages 12 --max-owed-in-all 14 --max-owed 13 --lane-bytes 1M \
+            --lanes-bytes 2M --message-rate 15 --message-burst 16 --byte-rate 17 --ping-rate 18 \
+            --handshake-timeout 19 --ping-interval 20 --ping-timeout 6000 --progress-timeout 22 \
+            --close-timeout 23 --compression-level 1 --compression-threshold 24 --gather 25 --history 26 \
+            --history-bytes 27 --histories-bytes 28 --history-ttl 29";
+        let config = Cli::parse_from(options.split_whitespace()).config(1_000);
+        let limits = Limits {
+            max_connections: 1,
+            max_per_address: 2,
+            count_loopback: true,
+            max_handshaking: 3,
+            max_rooms: 4,
+            head: HeadLimits {
+                max_head: 5,
+                max_line: 6,
+                max_headers: 7,
+            },
+            max_message: 8,
+            max_frames: 9,
+            message_timeout: Duration::from_secs(10),
+            max_heads: 11,
+            max_half_messages: 12,
+            max_owed_in_all: 14,
+            max_owed: 13,
+            lane_bytes: 1 << 20,
+            lanes_bytes: 2 << 20,
+            message_rate: 15,
+            message_burst: 16,
+            byte_rate: 17,
+            ping_rate: 18,
+            handshake_timeout: Duration::from_secs(19),
+            ping_interval: Duration::from_secs(20),
+            ping_timeout: Duration::from_secs(6_000),
+            progress_timeout: Duration::from_secs(22),
+            close_timeout: Duration::from_secs(23),
+            compression_level: 1,
+            compression_threshold: 24,
+            gather: Duration::from_millis(25),
+            history: 26,
+            history_bytes: 27,
+            histories_bytes: 28,
+            history_ttl: Duration::from_secs(29),
+            ..Limits::default()
+        };
+        assert_eq!(
+            format!("{:?}", config.unwrap().limits),
+            format!("{limits:?}")
+        );
+    }
+
+    #[test]
     fn more_connections_than_open_files_are_refused() {
         let error = Cli::parse_from(["hushd", "--max-connections", "1000"])
             .config(500)

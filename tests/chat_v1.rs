@@ -180,6 +180,46 @@ fn who_scrolls_up_gets_history_in_pages() {
     assert_eq!(bob.hear_of("history")["more"], false);
 }
 
+/// Says so many messages, of some 200 bytes of JSON each.
+fn say_much(client: &mut Client, times: usize) {
+    let text = "x".repeat(100);
+    (1..=times).for_each(|n| client.say(&text, &format!("c-{n}")));
+    client.hear_all();
+}
+
+/// The bytes of what a newcomer is sent of a room's history.
+fn replayed(server: &Server, path: &str) -> usize {
+    let replay = Client::join(server, path).hear_all();
+    let messages = replay.iter().filter(|frame| frame["type"] == "message");
+    messages.map(|frame| frame.to_string().len()).sum()
+}
+
+#[test]
+fn the_history_of_a_room_is_bounded_in_bytes() {
+    let server = Server::start(&["--history-bytes", "3K"]);
+    say_much(&mut Client::join(&server, "/"), 40);
+    let bytes = replayed(&server, "/");
+    assert!((2_000..=3_072).contains(&bytes), "{bytes}");
+}
+
+#[test]
+fn all_histories_together_are_bounded_in_bytes() {
+    let server = Server::start(&["--history-bytes", "6K", "--histories-bytes", "8K"]);
+    let mut talkers = ["/a", "/b", "/c"].map(|path| Client::join(&server, path));
+    talkers.iter_mut().for_each(|talker| say_much(talker, 20));
+    let bytes = ["/a", "/b", "/c"].map(|path| replayed(&server, path));
+    let sum: usize = bytes.iter().sum();
+    assert!((2_000..=8_192).contains(&sum), "{bytes:?}");
+}
+
+#[test]
+fn what_is_older_than_the_time_to_live_is_forgotten() {
+    let server = Server::start(&["--history-ttl", "1s"]);
+    say_much(&mut Client::join(&server, "/"), 1);
+    let _stays = Client::join(&server, "/");
+    assert!(eventually(|| replayed(&server, "/") == 0));
+}
+
 #[test]
 fn a_history_answer_ends_at_64_kib() {
     let server = Server::start(&["--byte-rate", "0"]);

@@ -168,7 +168,8 @@ mod tests {
             .filter(|_| notices.admit(Notice::Refused, Tick(13)).is_some())
             .count();
         assert_eq!(admitted, 10);
-        assert_eq!(notices.admit(Notice::Shortage, Tick(19)), Some(0));
+        assert_eq!(notices.admit(Notice::Shortage, Tick(15)), Some(0));
+        assert_eq!(notices.admit(Notice::Shortage, Tick(19)), None);
         assert_eq!(notices.admit(Notice::Refused, Tick(20)), Some(15));
         assert_eq!(notices.admit(Notice::Refused, Tick(20)), Some(0));
     }

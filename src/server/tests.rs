@@ -39,8 +39,10 @@ struct World {
     clients: Vec<Client>,
     door: VecDeque<usize>,
     events: Vec<Ready>,
-    /// No descriptor is left.
-    exhausted: bool,
+    /// Whoever is at the door cannot come in, and may be told so.
+    shut: Option<Errno>,
+    /// The descriptor in reserve is gone too.
+    no_reserve: bool,
     /// Times the server has been at the door.
     asked: usize,
     /// How long it last wanted to wait, and whether it went to sleep.
@@ -80,8 +82,8 @@ impl Network for Simulated {
     fn accept(&mut self) -> io::Result<(Wire, IpAddr)> {
         let mut world = self.0.borrow_mut();
         world.asked += 1;
-        if world.exhausted {
-            return Err(Errno::MFILE.into());
+        if let Some(error) = world.shut {
+            return Err(error.into());
         }
         let client = world.door.pop_front().ok_or(ErrorKind::WouldBlock)?;
         Ok((Wire(Rc::clone(&self.0), client), Ipv4Addr::LOCALHOST.into()))
@@ -96,6 +98,9 @@ impl Network for Simulated {
 
     fn shed(&mut self, response: &[u8]) -> io::Result<()> {
         let mut world = self.0.borrow_mut();
+        if world.no_reserve {
+            return Err(Errno::MFILE.into());
+        }
         let client = world.door.pop_front().ok_or(ErrorKind::WouldBlock)?;
         world.clients[client].heard.extend(response);
         Ok(())
@@ -364,17 +369,34 @@ fn what_answers_take_is_bounded_however_many_questions_come_at_once() {
 fn without_descriptors_the_server_sleeps_while_nobody_is_at_the_door() {
     let mut house = House::new(quiet());
     house.settle();
-    house.world.borrow_mut().exhausted = true;
+    house.world.borrow_mut().shut = Some(Errno::MFILE);
     let shed = house.come(&request("/", ""));
     house.settle();
     assert!(house.hears(shed).starts_with("HTTP/1.1 503"));
     let turns = house.pass(Duration::from_secs(60));
     assert!(turns < 3, "{turns} turns of an idle server");
 
-    house.world.borrow_mut().exhausted = false;
+    house.world.borrow_mut().shut = None;
     let late = house.come(&request("/", ""));
     house.settle();
     assert!(house.hears(late).starts_with("HTTP/1.1 101"));
+}
+
+#[test]
+fn whoever_cannot_be_let_in_or_told_so_is_looked_for_ten_times_a_second() {
+    for error in [Errno::MFILE, Errno::NOMEM, Errno::NETDOWN, Errno::PERM] {
+        let mut house = House::new(quiet());
+        house.world.borrow_mut().shut = Some(error);
+        house.world.borrow_mut().no_reserve = true;
+        let late = house.come(&request("/", ""));
+        house.pass(Duration::from_secs(10));
+        let asked = std::mem::take(&mut house.world.borrow_mut().asked);
+        assert!((90..=101).contains(&asked), "{error}: asked {asked} times");
+
+        house.world.borrow_mut().shut = None;
+        house.pass(Duration::from_secs(1));
+        assert!(house.hears(late).starts_with("HTTP/1.1 101"), "{error}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::common::crowd::Crowd;
 use crate::common::peer::{BINARY, CLOSE, Frame, PING, Peer, TEXT, frame, header, upgrade};
 use crate::common::{Server, eventually};
+use crate::holdings::{SMALL, ask_without_reading, join_deaf};
 use crate::requests::ask;
 use crate::{MIB, attacked, scaled};
 use socket2::SockRef;
@@ -151,6 +152,31 @@ fn nobody_stays_beyond_a_deadline_in_any_state() {
             server.descriptors() - before,
             states.len()
         );
+    });
+}
+
+#[test]
+fn a_close_that_is_not_answered_or_not_taken_ends_in_time() {
+    let options = [&SMALL[..], &["--close-timeout=1", "--ping-interval=0"]].concat();
+    attacked("--close-timeout", &options, MIB, |server| {
+        let before = server.descriptors();
+        // Whose session is taken over is told so, and to answer.
+        let chat = "Sec-WebSocket-Protocol: chat.v1\r\n";
+        let mut mute = Peer::join_with(server, "/close", chat);
+        let welcome: serde_json::Value = serde_json::from_str(&mute.hear()).unwrap();
+        let session = welcome["session"].as_str().unwrap();
+        let heir = Peer::join_with(server, &format!("/close?session={session}"), chat);
+        assert!(eventually(|| server.count("close_timeouts") == 1));
+        assert_eq!(mute.close_code(), Some(4001));
+
+        let mut full = join_deaf(server, "/close", chat);
+        ask_without_reading(&mut full, 1_000);
+        full.stream.write_all(b"\x81\x00").unwrap(); // not masked
+        assert!(eventually(|| server.count("close_timeouts") == 2));
+        server.wait_for_log("it did not close in time");
+        assert_eq!(server.count("violations"), 1);
+        drop(heir);
+        assert!(eventually(|| server.descriptors() <= before));
     });
 }
 

@@ -2,7 +2,7 @@
 
 use crate::common::eventually;
 use crate::common::peer::upgrade;
-use crate::requests::ask;
+use crate::requests::{self, ask};
 use crate::{KIB, MIB, attacked, scaled};
 use std::io::{Read, Write};
 use std::thread;
@@ -149,6 +149,12 @@ fn the_size_of_a_request_its_lines_and_its_headers() {
         assert_eq!(status, 101);
         assert_eq!(ask(&query(500 - length), &line(297)), (500, 101));
         assert_eq!(ask(&query(501 - length), &line(297)), (501, 431));
+        // It is too much before the line has ended, too.
+        let mut endless = upgrade(server, "/", &line(200));
+        endless.truncate(endless.len() - 2);
+        endless += "b: ";
+        endless += &"x".repeat(501 - endless.len());
+        assert_eq!(requests::ask(server, endless.as_bytes()).status, 431);
         // An upgrade has five of its own.
         assert_eq!(ask("/", &line(1)).1, 101);
         assert_eq!(ask("/", &line(1).repeat(2)).1, 431);

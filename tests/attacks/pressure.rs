@@ -38,10 +38,15 @@ fn without_descriptors_those_who_are_in_go_on_and_others_are_told() {
     exhaust(&server);
 
     let head = upgrade(&server, "/", "");
+    let mut told = 0;
     for _ in 0..50 {
         let answer = ask(&server, head.as_bytes());
+        // Whoever wrote after the answer may have had it destroyed by a reset.
         assert!(matches!(answer.status, 503 | 0), "{answer:?}");
+        told += usize::from(answer.status == 503);
     }
+    assert!(told > 0, "nobody was told");
+    assert_eq!(server.count("shed"), 50);
     let mut waiting = server.connect();
     let cpu = server.cpu();
     thread::sleep(Duration::from_secs(2));
