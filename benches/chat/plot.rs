@@ -15,7 +15,7 @@ const TALKERS: usize = 50;
 const COLOURS: [&str; 7] = [
     "#8a8f98", "#d6336c", "#bfc4cc", "#2f6fde", "#2b8a3e", "#e8820c", "#7048c8",
 ];
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 790.0;
 const HEIGHT: f64 = 420.0;
 
 /// One curve: what was measured at each number of clients, where the server came so far.
@@ -68,7 +68,7 @@ pub(crate) fn draw(directory: &Path, contestants: &[Contestant], load_on: usize)
 
 /// Both axes are logarithmic.
 fn svg(title: &str, curves: &[Curve<'_>]) -> String {
-    let (left, right, top, bottom) = (64.0, WIDTH - 190.0, 48.0, HEIGHT - 48.0);
+    let (left, right, top, bottom) = (64.0, WIDTH - 220.0, 48.0, HEIGHT - 48.0);
     let values = curves
         .iter()
         .flat_map(|curve| &curve.points)
