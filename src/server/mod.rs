@@ -14,6 +14,7 @@ mod flush;
 mod holdings;
 mod limits;
 mod net;
+mod pause;
 mod receive;
 mod report;
 mod shutdown;

@@ -1,0 +1,116 @@
+//! Who is not read for now, and until when: those in debt, and those whose room is deaf.
+
+use std::cmp::Reverse;
+
+use super::connection::{Flags, Gone, Stage, Ticket};
+use super::{Network, Server};
+use crate::chat::RoomKey;
+
+impl<N: Network> Server<N> {
+    /// Whether we do not want to hear this client now: because of its debt, or because its room is
+    /// deaf. Whoever waits is on a list that wakes it.
+    pub(super) fn must_wait(&mut self, ticket: Ticket) -> bool {
+        let now = self.tick();
+        let Some(connection) = self.connections.get_mut(ticket.key.0 as usize) else {
+            return true;
+        };
+        let Stage::Open(open) = &mut connection.stage else {
+            return false;
+        };
+        let due = open.debt.paid_at(connection.heard, &self.limits);
+        let room = open.member.place.room;
+        let is_deaf = self.rooms.is_deaf(room, now);
+        if connection.flags.has(Flags::BROKEN) && (due > now || is_deaf) {
+            self.end(ticket.key, Gone::Vanished);
+            return true;
+        }
+        if due > now {
+            connection.flags.set(Flags::RESTS);
+            self.resting.push(Reverse((due, ticket)));
+            self.counts.slowed += 1;
+            return true;
+        }
+        if is_deaf {
+            connection.flags.set(Flags::PARKED);
+            self.parked.entry(room).or_default().push(ticket);
+            self.counts.parked += 1;
+            self.note_wait(room);
+            return true;
+        }
+        false
+    }
+
+    /// Those whose debt is paid are read again.
+    pub(super) fn wake_rested(&mut self) {
+        let now = self.tick();
+        while let Some(&Reverse((due, ticket))) = self.resting.peek() {
+            if due > now {
+                return;
+            }
+            self.resting.pop();
+            self.wake(ticket);
+        }
+    }
+
+    /// Clients are parked for a deaf room: if it waits for those who lag, it does so for a while only.
+    fn note_wait(&mut self, key: RoomKey) {
+        let now = self.tick();
+        if self.parked.contains_key(&key)
+            && let Some(room) = self.rooms.get_mut(key)
+            && let Some(until) = room.waits_until(now)
+        {
+            self.waiting.insert((until, key));
+        }
+    }
+
+    /// Rooms that have waited long enough for those who lag are heard again.
+    pub(super) fn wait_no_longer(&mut self) {
+        let now = self.tick();
+        while let Some(&(until, key)) = self.waiting.first() {
+            if until > now {
+                return;
+            }
+            self.waiting.pop_first();
+            if let Some(room) = self.rooms.get_mut(key) {
+                room.wait_no_longer(now);
+            }
+            self.unpark(key);
+        }
+    }
+
+    /// A room is perhaps no longer deaf: those who waited for that are read again.
+    pub(super) fn unpark(&mut self, room: RoomKey) {
+        if self.parked.is_empty() {
+            return;
+        }
+        if self.rooms.is_deaf(room, self.tick()) {
+            return self.note_wait(room);
+        }
+        for ticket in self.parked.remove(&room).unwrap_or_default() {
+            self.wake(ticket);
+        }
+    }
+
+    /// It was our doing that nothing was heard of it: its silence begins now, and so does the time
+    /// for the rest of its message.
+    fn wake(&mut self, ticket: Ticket) {
+        let now = self.tick();
+        let limits = &self.limits;
+        let Some(connection) = self.connections.get_mut(ticket.key.0 as usize) else {
+            return;
+        };
+        if connection.id != ticket.id || connection.flags.has(Flags::ENDED) {
+            return;
+        }
+        connection.flags.clear(Flags::RESTS);
+        connection.flags.clear(Flags::PARKED);
+        if let Stage::Open(open) = &mut connection.stage {
+            open.debt = open.debt.after(now.since(connection.heard), limits);
+            if let Some(half) = &mut open.half {
+                half.since = half.since.after(now.since(connection.heard));
+            }
+        }
+        connection.heard = now;
+        self.will_read(ticket.key);
+    }
+}
