@@ -4,7 +4,7 @@
 //! rooms on their way around are not heard until they have come round, and those who lag behind what
 //! everybody has been offered lose it, beginning where they hold the most.
 
-use super::{RoomKey, Rooms, Tick};
+use super::{Room, RoomKey, Rooms, Tick};
 
 impl Rooms {
     /// Bytes that all lanes reserve.
@@ -15,14 +15,17 @@ impl Rooms {
     /// Whether nothing may be heard in a room until its hand has come round: then nobody falls behind but
     /// by not reading.
     pub fn is_full(&self, key: RoomKey) -> bool {
-        self.get(key).is_some_and(|room| {
-            room.is_full() || self.lanes > self.limits.lanes_bytes && room.is_busy()
-        })
+        self.get(key).is_some_and(|room| self.fills(room))
+    }
+
+    fn fills(&self, room: &Room) -> bool {
+        room.is_full() || self.lanes > self.limits.lanes_bytes && room.is_busy()
     }
 
     /// Whether nobody is to be heard in a room for now: it is full, or it waits for those who lag.
     pub fn is_deaf(&self, key: RoomKey, now: Tick) -> bool {
-        self.is_full(key) || self.get(key).is_some_and(|room| room.waits(now))
+        self.get(key)
+            .is_some_and(|room| self.fills(room) || room.waits(now))
     }
 
     /// The lanes of a room may have grown or shrunk.

@@ -50,9 +50,12 @@ impl Debt {
 
     /// When the client may be read again.
     pub(super) fn paid_at(self, heard: Tick, limits: &Limits) -> Tick {
-        let ticks = |debt: u32, burst: u32, rate: u32| match rate {
-            0 => 0,
-            rate => debt.saturating_sub(burst.saturating_mul(10)).div_ceil(rate),
+        let ticks = |debt: u32, burst: u32, rate: u32| {
+            // Nearly always nothing is to be divided.
+            match (debt.saturating_sub(burst.saturating_mul(10)), rate) {
+                (0, _) | (_, 0) => 0,
+                (beyond, rate) => beyond.div_ceil(rate),
+            }
         };
         let wait = ticks(
             self.messages.into(),

@@ -9,10 +9,12 @@ use std::io::IoSlice;
 use std::time::Duration;
 
 use super::clock::Spell;
-use super::connection::{Awaits, Flags, Gone, Stage, Ticket};
+use super::connection::{Awaits, Connection, Flags, Gone, Stage, Ticket};
 use super::talk::lane_of;
+use super::transport::Sent;
 use super::{Moment, Network, Server, Transport};
 use crate::chat::{Ends, Key, Place, Room, RoomKey};
+use crate::feed::Lane;
 
 /// So many messages are worth a lap of their own, and so many bytes: a room does not gather more.
 const ENOUGH_MESSAGES: u32 = 16;
@@ -48,6 +50,23 @@ enum Leaves {
     Gathers(Moment),
     /// Everybody has been offered everything.
     Finished,
+}
+
+impl<S: Transport> Connection<S> {
+    /// Writes private bytes from where they are, if nothing is owed before them: most answers need no
+    /// memory then. What its socket did not take is to be told.
+    pub(super) fn write_through(&mut self, lane: &Lane, bytes: &[u8]) -> Sent {
+        let waits = self.flags.has(Flags::BLOCKED) || self.flags.has(Flags::ENDED);
+        if waits || self.outbox.owes_anything(lane) {
+            return Sent::default();
+        }
+        // That a socket is broken shows again when the rest is offered.
+        let sent = self.socket.send(&[IoSlice::new(bytes)]).unwrap_or_default();
+        if sent.full {
+            self.flags.set(Flags::BLOCKED);
+        }
+        sent
+    }
 }
 
 impl<N: Network> Server<N> {
@@ -128,28 +147,6 @@ impl<N: Network> Server<N> {
             }
         }
         Leaves::Unfinished
-    }
-
-    /// Writes private bytes from where they are, if nothing is owed before them: most answers need no
-    /// memory then. Returns how many the socket took. What it did not take is to be told.
-    pub(super) fn write_through(&mut self, key: Key, bytes: &[u8]) -> usize {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return 0;
-        };
-        let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
-        let waits = connection.flags.has(Flags::BLOCKED) || connection.flags.has(Flags::ENDED);
-        if waits || connection.outbox.owes_anything(lane) {
-            return 0;
-        }
-        // That a socket is broken shows again when the rest is offered.
-        let Ok(sent) = connection.socket.send(&[IoSlice::new(bytes)]) else {
-            return 0;
-        };
-        if sent.full {
-            connection.flags.set(Flags::BLOCKED);
-            self.blocked += 1;
-        }
-        sent.bytes
     }
 
     /// Offers a connection all that it is owed, however much that is. Returns how many writes it took.

@@ -18,8 +18,9 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::{Moment, Network, Readiness, Ready, Received, Sent, Signal, Transport};
 use crate::chat::Key;
 
-/// Events of one wait: a small batch would spoil the gathering of messages.
-const EVENTS: usize = 1_024;
+/// Events of one wait. Fewer would spoil the gathering of messages; more would make the lists of what is
+/// unfinished long, since a turn reads some 200 sockets.
+const EVENTS: usize = 256;
 
 /// Newcomers that the kernel keeps for us, as far as the system allows.
 const BACKLOG: i32 = 4_096;

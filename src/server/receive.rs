@@ -46,48 +46,37 @@ impl<N: Network> Server<N> {
             return;
         }
         let key = ticket.key;
-        let owes_answers = |connection: &mut Connection<N::Socket>| {
-            connection.flags.has(Flags::TO_WRITE) && connection.outbox.holds() > ANSWERS
+        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+            return;
         };
-        if self.connection(key).is_some_and(owes_answers) {
+        if connection.flags.has(Flags::TO_WRITE) && connection.outbox.holds() > ANSWERS {
             return self.will_read(key);
         }
-        if let Some(mut unheard) = self.take_unheard(key) {
+        if let Some(mut unheard) = connection.take_unheard() {
             self.hear(key, &mut unheard);
             self.weigh(key);
             // The edge that told of what is behind it has passed.
             return self.will_read(key);
         }
-        let mut scratch = mem::take(&mut self.scratch);
-        if let Some(connection) = self.connection(key) {
-            let is_over =
-                connection.flags.has(Flags::HALF_CLOSED) || connection.flags.has(Flags::BROKEN);
-            match connection.socket.receive(&mut scratch) {
-                Err(error) => self.end(key, Gone::Broken(error.kind())),
-                Ok(received) if received.end => self.said_its_last(key),
-                Ok(received) => {
-                    if received.bytes > 0 {
-                        self.take(key, &mut scratch[..received.bytes]);
-                        self.weigh(key);
-                    }
-                    // Data and FIN that arrive together bring one event and a short read: only
-                    // another read tells of the end.
-                    if received.more || is_over && received.bytes > 0 {
-                        self.will_read(key);
-                    }
+        let is_over =
+            connection.flags.has(Flags::HALF_CLOSED) || connection.flags.has(Flags::BROKEN);
+        match connection.socket.receive(&mut self.scratch) {
+            Err(error) => self.end(key, Gone::Broken(error.kind())),
+            Ok(received) if received.end => self.said_its_last(key),
+            Ok(received) => {
+                if received.bytes > 0 {
+                    let mut scratch = mem::take(&mut self.scratch);
+                    self.take(key, &mut scratch[..received.bytes]);
+                    self.scratch = scratch;
+                    self.weigh(key);
+                }
+                // Data and FIN that arrive together bring one event and a short read: only another
+                // read tells of the end.
+                if received.more || is_over && received.bytes > 0 {
+                    self.will_read(key);
                 }
             }
         }
-        self.scratch = scratch;
-    }
-
-    /// What this client said in an earlier read and has not been heard.
-    fn take_unheard(&mut self, key: Key) -> Option<Vec<u8>> {
-        let Stage::Open(open) = &mut self.connection(key)?.stage else {
-            return None;
-        };
-        let unheard = mem::take(&mut open.half.as_mut()?.unheard);
-        Some(unheard).filter(|unheard| !unheard.is_empty())
     }
 
     /// Bytes came from a connection.
@@ -276,6 +265,17 @@ impl<N: Network> Server<N> {
                 }
             },
         }
+    }
+}
+
+impl<S> Connection<S> {
+    /// What this client said in an earlier read and has not been heard.
+    fn take_unheard(&mut self) -> Option<Vec<u8>> {
+        let Stage::Open(open) = &mut self.stage else {
+            return None;
+        };
+        let unheard = mem::take(&mut open.half.as_mut()?.unheard);
+        Some(unheard).filter(|unheard| !unheard.is_empty())
     }
 }
 

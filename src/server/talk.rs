@@ -99,17 +99,19 @@ impl<N: Network> Server<N> {
     /// The first words to a member: the response, and what its room has to tell it (the replay is read
     /// from the archive when its turn comes).
     fn greet(&mut self, key: Key, mut response: Vec<u8>, greeting: Option<Greeting>) {
-        let written = match greeting {
-            None => self.write_through(key, &response),
-            Some(_) => 0,
-        };
-        if written == response.len() {
-            return;
-        }
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
         let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
+        let mut written = 0;
+        if greeting.is_none() {
+            let sent = connection.write_through(lane, &response);
+            self.blocked += usize::from(sent.full);
+            written = sent.bytes;
+        }
+        if written == response.len() {
+            return;
+        }
         let (mut replay, mut refused) = (None, None);
         if let Some(greeting) = greeting {
             for part in Frame::text(&greeting.welcome).parts() {
@@ -132,22 +134,25 @@ impl<N: Network> Server<N> {
     /// A member asks whether we are there (RFC 6455, section 5.5.2), and that was the `last` that came
     /// of it, or more has come.
     pub(super) fn pinged(&mut self, key: Key, payload: &[u8], last: bool) {
-        let pong = Frame::pong(payload).to_vec();
-        let written = if last {
-            self.write_through(key, &pong)
-        } else {
-            0
-        };
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
-        if let Stage::Open(open) = &mut connection.stage {
-            open.debt.owe_ping(&self.limits);
-            if written < pong.len() {
-                let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
-                connection.outbox.tell_latest(lane, pong, PONGS);
-                connection.outbox.wrote(written);
-            }
+        let Stage::Open(open) = &mut connection.stage else {
+            return;
+        };
+        open.debt.owe_ping(&self.limits);
+        let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
+        let mut buffer = [0; Frame::MAX_CONTROL_LEN];
+        let pong = Frame::pong(payload).copy_into(&mut buffer);
+        let mut written = 0;
+        if last {
+            let sent = connection.write_through(lane, pong);
+            self.blocked += usize::from(sent.full);
+            written = sent.bytes;
+        }
+        if written < pong.len() {
+            connection.outbox.tell_latest(lane, pong.to_vec(), PONGS);
+            connection.outbox.wrote(written);
         }
     }
 

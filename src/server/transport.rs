@@ -21,7 +21,7 @@ pub struct Received {
 }
 
 /// What one write took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
     /// Bytes that were taken off the front.
     pub bytes: usize,

@@ -171,6 +171,8 @@ pub struct Frame<'a> {
 impl<'a> Frame<'a> {
     /// The longest header of the server, in bytes: two and eight of length.
     pub const MAX_HEADER_LEN: usize = 10;
+    /// The longest control frame of the server, in bytes.
+    pub const MAX_CONTROL_LEN: usize = 2 + SHORT as usize;
 
     /// A message of text.
     pub fn text(text: &'a str) -> Frame<'a> {
@@ -220,6 +222,14 @@ impl<'a> Frame<'a> {
     /// Bytes of the whole frame.
     pub fn len(&self) -> usize {
         usize::from(self.head_len) + self.payload.len()
+    }
+
+    /// The frame in one piece, at the front of a buffer that has space for it.
+    pub fn copy_into<'b>(&self, buffer: &'b mut [u8]) -> &'b [u8] {
+        let (head, payload) = buffer[..self.len()].split_at_mut(self.head_len.into());
+        head.copy_from_slice(&self.head[..self.head_len.into()]);
+        payload.copy_from_slice(self.payload);
+        &buffer[..self.len()]
     }
 
     /// The frame in one piece.
@@ -408,6 +418,7 @@ mod tests {
             ),
         ] {
             assert_eq!(frame.to_vec(), want);
+            assert_eq!(frame.copy_into(&mut [0; Frame::MAX_CONTROL_LEN]), want);
             assert_eq!(frame.len(), want.len());
         }
     }
@@ -433,7 +444,7 @@ mod tests {
 
     #[test]
     fn control_payloads_are_cut_to_fit_and_reasons_between_characters() {
-        assert_eq!(Frame::pong(&[0; 126]).len(), 127);
+        assert_eq!(Frame::pong(&[0; 126]).len(), Frame::MAX_CONTROL_LEN);
         let reason = "é".repeat(100);
         let close = Frame::close(CloseCode::TOO_BIG, &reason).to_vec();
         assert_eq!(close[..4], [0x88, 124, 0x03, 0xf1]);
