@@ -214,8 +214,8 @@ pub(crate) struct Cli {
 
 /// What the command line says, checked.
 pub(crate) struct Config {
-    /// Where to listen.
-    pub(crate) listen: Vec<SocketAddr>,
+    /// Where to listen: what each option's name stands for.
+    pub(crate) listen: Vec<Vec<SocketAddr>>,
     /// Which pages may connect, beside those that may anyway.
     pub(crate) allow_origin: Vec<AllowOrigin>,
     /// What is bounded, and how.
@@ -229,18 +229,25 @@ pub(crate) struct Config {
 impl Cli {
     /// Checks everything that the parser cannot.
     pub(crate) fn config(self, open_files: u64) -> Result<Config, String> {
-        let mut listen = Vec::new();
+        let mut listen: Vec<Vec<SocketAddr>> = Vec::new();
         for address in &self.listen {
             let found = address.to_socket_addrs().map_err(|error| {
                 format!(
                     "--listen {address} is not HOST:PORT with a host that can be found: {error}"
                 )
             })?;
-            listen.extend(
-                found
-                    .filter(|found| !listen.contains(found))
-                    .collect::<Vec<_>>(),
-            );
+            let mut of_this = Vec::new();
+            for found in found {
+                if !listen
+                    .iter()
+                    .chain([&of_this])
+                    .flatten()
+                    .any(|known| *known == found)
+                {
+                    of_this.push(found);
+                }
+            }
+            listen.push(of_this);
         }
         let possible =
             usize::try_from(open_files.saturating_sub(DESCRIPTORS_BESIDE)).unwrap_or(usize::MAX);
@@ -418,7 +425,7 @@ mod tests {
             ..Limits::default()
         };
         assert_eq!(format!("{:?}", config.limits), format!("{limits:?}"));
-        assert_eq!(config.listen, ["127.0.0.1:8001".parse().unwrap()]);
+        assert_eq!(config.listen, [["127.0.0.1:8001".parse().unwrap()]]);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 use hushd::http::{Origins, Page, Site};
-use hushd::server::{Kernel, Server, listen};
+use hushd::server::{Kernel, Server, listen_at};
 use log::{info, warn};
 
 use cli::{Cli, Config};
@@ -53,13 +53,15 @@ fn main() -> ExitCode {
 
 fn serve(config: Config, send_buffer: usize) -> Result<(), Box<dyn Error>> {
     let mut listeners = Vec::new();
-    let mut addresses = Vec::new();
-    for address in &config.listen {
-        let listener = listen(*address, send_buffer)
-            .map_err(|error| format!("cannot listen on {address}: {error}"))?;
-        addresses.push(listener.local_addr()?);
-        listeners.push(listener);
+    for addresses in &config.listen {
+        let opened = listen_at(addresses, send_buffer)
+            .map_err(|(address, error)| format!("cannot listen on {address}: {error}"))?;
+        listeners.extend(opened);
     }
+    let addresses = listeners
+        .iter()
+        .map(|listener| listener.local_addr())
+        .collect::<Result<Vec<_>, _>>()?;
     let on_loopback = addresses.iter().all(|address| address.ip().is_loopback());
     if !on_loopback && config.allow_origin.is_empty() {
         warn!(

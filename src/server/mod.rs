@@ -38,7 +38,7 @@ use slab::Slab;
 pub use census::{Census, Phase, Resident};
 pub use clock::Moment;
 pub use limits::{Budget, Limits, Unfit};
-pub use net::{Kernel, listen};
+pub use net::{Kernel, listen, listen_at};
 pub use report::Counts;
 pub use transport::{Network, Readiness, Ready, Received, Sent, Signal, Transport};
 

@@ -53,6 +53,38 @@ pub fn listen(address: SocketAddr, send_buffer: usize) -> io::Result<TcpListener
     Ok(TcpListener::from_std(socket.into()))
 }
 
+/// Opens a listener, as [`listen`] does, at each address of one name. Those that this host does not have, such as
+/// `::1` where IPv6 is off, are passed over if there is another.
+///
+/// # Errors
+/// The error of an address that cannot be listened on, and that address.
+pub fn listen_at(
+    addresses: &[SocketAddr],
+    send_buffer: usize,
+) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
+    let (mut listeners, mut missing) = (Vec::new(), None);
+    for &address in addresses {
+        match listen(address, send_buffer) {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if is_not_here(&error) => {
+                log::debug!("this host does not have {address}: {error}");
+                missing = Some((address, error));
+            }
+            Err(error) => return Err((address, error)),
+        }
+    }
+    match missing {
+        Some(missing) if listeners.is_empty() => Err(missing),
+        _ => Ok(listeners),
+    }
+}
+
+/// Whether it is the host that lacks an address, or all of its kind.
+fn is_not_here(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
+}
+
 /// A listener.
 struct Door {
     listener: TcpListener,
@@ -269,6 +301,24 @@ mod tests {
         }
         let none = kernel.accept().map(|_| ()).map_err(|error| error.kind());
         assert_eq!(none, Err(ErrorKind::WouldBlock));
+    }
+
+    #[test]
+    fn of_a_names_addresses_one_that_is_here_is_enough() {
+        let here = SocketAddr::from(([127, 0, 0, 1], 0));
+        // An address for documentation (RFC 5737), which no host has.
+        let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
+        assert_eq!(listen_at(&[elsewhere, here], 0).unwrap().len(), 1);
+        assert_eq!(listen_at(&[here, here], 0).unwrap().len(), 2);
+        let (address, error) = listen_at(&[elsewhere], 0).unwrap_err();
+        assert_eq!(
+            (address, error.kind()),
+            (elsewhere, ErrorKind::AddrNotAvailable)
+        );
+        let taken = listen(here, 0).unwrap();
+        let taken = taken.local_addr().unwrap();
+        let (address, error) = listen_at(&[here, taken], 0).unwrap_err();
+        assert_eq!((address, error.kind()), (taken, ErrorKind::AddrInUse));
     }
 
     #[test]
