@@ -16,7 +16,11 @@ fuzz_target!(|text: &str| {
             assert!((1..=Request::MAX_LIMIT as usize).contains(&limit));
         }
         Ok(Request::Name(_) | Request::Who | Request::Ping) => {}
-        Err(refused) => assert!(Sent::from(&refused).to_json().starts_with(r#"{"type":"error","code":"#)),
+        Err(refused) => assert!(
+            Sent::from(&refused)
+                .to_json()
+                .starts_with(r#"{"type":"error","code":"#)
+        ),
     }
     if let Ok(Wanted::Name(name)) = Name::parse(text) {
         assert!((1..=Name::MAX_CHARS).contains(&name.as_str().chars().count()));
