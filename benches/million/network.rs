@@ -15,7 +15,7 @@ use hushd::chat::Key;
 use hushd::server::{Moment, Network, Readiness, Ready, Received, Sent, Transport};
 
 /// As many as one `epoll_wait` brings.
-const EVENTS: usize = 1_024;
+const EVENTS: usize = 256;
 
 /// What newcomers ask for.
 #[derive(Clone, Copy, Default)]

@@ -18,6 +18,7 @@ impl Rooms {
         self.get(key).is_some_and(|room| self.fills(room))
     }
 
+    /// Whether so much waits in a room that is on its way around.
     fn fills(&self, room: &Room) -> bool {
         room.is_full() || self.lanes > self.limits.lanes_bytes && room.is_busy()
     }

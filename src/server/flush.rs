@@ -54,7 +54,8 @@ enum Leaves {
 
 impl<S: Transport> Connection<S> {
     /// Writes private bytes from where they are, if nothing is owed before them: most answers need no
-    /// memory then. What its socket did not take is to be told.
+    /// queue then. What its socket did not take is to be told, and a socket that this fills to be counted
+    /// as blocked.
     pub(super) fn write_through(&mut self, lane: &Lane, bytes: &[u8]) -> Sent {
         let waits = self.flags.has(Flags::BLOCKED) || self.flags.has(Flags::ENDED);
         if waits || self.outbox.owes_anything(lane) {

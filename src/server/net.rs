@@ -18,8 +18,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use super::{Moment, Network, Readiness, Ready, Received, Sent, Signal, Transport};
 use crate::chat::Key;
 
-/// Events of one wait. Fewer would spoil the gathering of messages; more would make the lists of what is
-/// unfinished long, since a turn reads some 200 sockets.
+/// Events of one wait, as many as a turn may read members. Fewer would spoil the gathering of messages; more
+/// would make the lists of what is unfinished long.
 const EVENTS: usize = 256;
 
 /// Newcomers that the kernel keeps for us, as far as the system allows.

@@ -224,12 +224,16 @@ impl<'a> Frame<'a> {
         usize::from(self.head_len) + self.payload.len()
     }
 
-    /// The frame in one piece, at the front of a buffer that has space for it.
+    /// The frame in one piece, at the front of a buffer.
+    ///
+    /// # Panics
+    /// If the buffer is shorter than the frame.
     pub fn copy_into<'b>(&self, buffer: &'b mut [u8]) -> &'b [u8] {
-        let (head, payload) = buffer[..self.len()].split_at_mut(self.head_len.into());
+        let buffer = &mut buffer[..self.len()];
+        let (head, payload) = buffer.split_at_mut(self.head_len.into());
         head.copy_from_slice(&self.head[..self.head_len.into()]);
         payload.copy_from_slice(self.payload);
-        &buffer[..self.len()]
+        buffer
     }
 
     /// The frame in one piece.
