@@ -110,11 +110,15 @@ impl Run {
     /// Everybody leaves, and nothing stays behind.
     pub(super) fn leave(&mut self) -> Result<(), String> {
         self.world.borrow_mut().quiet = true;
-        for _ in 0..LAST_TURNS {
+        for turn in 0..LAST_TURNS {
             {
                 let world = &mut *self.world.borrow_mut();
                 for client in &mut self.clients {
                     client.leave(world);
+                    if turn == LAST_TURNS / 2 {
+                        // What it has said may take an hour to hear, at the rate that it is held to.
+                        world.client_reset(client.number);
+                    }
                 }
                 // Rooms with a memory are forgotten in their time.
                 if world.held == 0 && world.door.is_empty() && self.census.rooms == 0 {
