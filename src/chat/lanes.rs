@@ -4,6 +4,8 @@
 //! rooms on their way around are not heard until they have come round, and those who lag behind what
 //! everybody has been offered lose it, beginning where they hold the most.
 
+use std::collections::BinaryHeap;
+
 use super::{Room, RoomKey, Rooms, Tick};
 
 impl Rooms {
@@ -41,16 +43,24 @@ impl Rooms {
     /// Where all lanes together hold too much, the largest forget what only those who lag still want.
     /// Returns how many lanes' followers lost something.
     pub fn cut_lanes(&mut self) -> u64 {
+        if self.lanes <= self.limits.lanes_bytes {
+            return 0;
+        }
+        // One look at all rooms, however many are to be cut: most have nothing on their lanes.
+        let mut largest: BinaryHeap<(usize, RoomKey)> = self
+            .iter()
+            .filter(|(_, room)| room.noted_bytes > 0)
+            .map(|(key, room)| (room.wanted_by_laggards(), key))
+            .filter(|(wanted, _)| *wanted > 0)
+            .collect();
         let mut cut = 0;
-        while self.lanes > self.limits.lanes_bytes {
-            let largest = self
-                .rooms
-                .iter()
-                .max_by_key(|(_, room)| room.wanted_by_laggards())
-                .filter(|(_, room)| room.wanted_by_laggards() > 0);
-            let Some((key, _)) = largest else { break };
-            self.rooms[key].cut();
-            self.weigh(RoomKey(key as u32));
+        while self.lanes > self.limits.lanes_bytes
+            && let Some((_, key)) = largest.pop()
+        {
+            if let Some(room) = self.get_mut(key) {
+                room.cut();
+            }
+            self.weigh(key);
             cut += 1;
         }
         cut

@@ -4,7 +4,7 @@
 //! may have changed one's holdings weighs it again; weighing gives what it holds now, so that nothing
 //! can be counted twice.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::connection::{Awaits, Connection, Flags, Gone, Stage};
 use super::{Network, Seeded, Server};
@@ -27,20 +27,55 @@ pub(super) struct Held {
 #[derive(Debug)]
 pub(super) struct Holdings {
     each: HashMap<Key, Held, Seeded>,
-    /// Invariant: the sum of `each`.
-    all: Held,
+    heads: Shares,
+    halves: Shares,
+    owed: Shares,
+}
+
+/// One kind of what is held. In order, so that the largest holder is found at once however many there are.
+#[derive(Debug, Default)]
+struct Shares {
+    /// Who holds any of it.
+    ranked: BTreeSet<(usize, Key)>,
+    /// Invariant: the sum of `ranked`.
+    all: usize,
+}
+
+impl Shares {
+    fn set(&mut self, key: Key, before: usize, held: usize) {
+        if before == held {
+            return;
+        }
+        if before > 0 {
+            self.ranked.remove(&(before, key));
+        }
+        if held > 0 {
+            self.ranked.insert((held, key));
+        }
+        self.all = self.all + held - before;
+    }
+
+    fn largest(&self) -> Option<Key> {
+        self.ranked.last().map(|(_, key)| *key)
+    }
 }
 
 impl Holdings {
     pub(super) fn new(hasher: Seeded) -> Holdings {
         Holdings {
             each: HashMap::with_hasher(hasher),
-            all: Held::default(),
+            heads: Shares::default(),
+            halves: Shares::default(),
+            owed: Shares::default(),
         }
     }
 
     pub(super) fn all(&self) -> Held {
-        self.all
+        Held {
+            heads: self.heads.all,
+            halves: self.halves.all,
+            owed: self.owed.all,
+        }
     }
 
     /// From now on this one holds so much. Returns whether that is anything.
@@ -52,23 +87,13 @@ impl Holdings {
             self.each.remove(&key)
         };
         let before = before.unwrap_or_default();
-        self.all = Held {
-            heads: self.all.heads + held.heads - before.heads,
-            halves: self.all.halves + held.halves - before.halves,
-            owed: self.all.owed + held.owed - before.owed,
-        };
+        self.heads.set(key, before.heads, held.heads);
+        self.halves.set(key, before.halves, held.halves);
+        self.owed.set(key, before.owed, held.owed);
         if self.each.is_empty() {
             self.each.shrink_to_fit();
         }
         is_something
-    }
-
-    fn largest(&self, kind: impl Fn(&Held) -> usize) -> Option<Key> {
-        self.each
-            .iter()
-            .max_by_key(|(_, held)| kind(held))
-            .filter(|(_, held)| kind(held) > 0)
-            .map(|(key, _)| *key)
     }
 }
 
@@ -122,8 +147,8 @@ impl<N: Network> Server<N> {
     }
 
     fn squeeze_heads(&mut self) {
-        while self.holdings.all.heads > self.limits.max_heads
-            && let Some(key) = self.holdings.largest(|held| held.heads)
+        while self.holdings.heads.all > self.limits.max_heads
+            && let Some(key) = self.holdings.heads.largest()
         {
             self.counts.heads_squeezed += 1;
             self.refuse(key, Refusal::Full);
@@ -134,8 +159,8 @@ impl<N: Network> Server<N> {
     /// Likewise for half messages. This is looked at after each read, since all reads of a turn together can
     /// bring a quarter of the limit.
     pub(super) fn squeeze_halves(&mut self) {
-        while self.holdings.all.halves > self.limits.max_half_messages
-            && let Some(key) = self.holdings.largest(|held| held.halves)
+        while self.holdings.halves.all > self.limits.max_half_messages
+            && let Some(key) = self.holdings.halves.largest()
         {
             self.counts.half_messages_squeezed += 1;
             let reason = "too many messages are unfinished";
@@ -147,8 +172,8 @@ impl<N: Network> Server<N> {
     /// Likewise for what is owed. One read can make it many times what it brought, so this is looked at
     /// after each.
     pub(super) fn squeeze_owed(&mut self) {
-        while self.holdings.all.owed > self.limits.max_owed_in_all
-            && let Some(key) = self.holdings.largest(|held| held.owed)
+        while self.holdings.owed.all > self.limits.max_owed_in_all
+            && let Some(key) = self.holdings.owed.largest()
         {
             self.counts.owed_squeezed += 1;
             self.end(key, Gone::Squeezed("all together are owed too much"));
@@ -172,20 +197,25 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_is_that_of_what_each_was_last_weighed_with() {
+    fn the_sum_and_the_largest_are_of_what_each_was_last_weighed_with() {
         let mut holdings = Holdings::new(Seeded(SipHasher13::new()));
-        for (key, weight, all) in [
-            (1, held(10, 0, 5), held(10, 0, 5)),
-            (2, held(0, 300, 0), held(10, 300, 5)),
-            (1, held(10, 0, 5), held(10, 300, 5)),
-            (1, held(0, 20, 0), held(0, 320, 0)),
-            (3, held(0, 0, 7), held(0, 320, 7)),
-            (2, held(0, 0, 0), held(0, 20, 7)),
+        for (key, weight, all, largest) in [
+            (1, held(10, 0, 5), held(10, 0, 5), None),
+            (2, held(0, 300, 0), held(10, 300, 5), Some(2)),
+            (4, held(0, 20, 0), held(10, 320, 5), Some(2)),
+            (1, held(10, 0, 5), held(10, 320, 5), Some(2)),
+            (1, held(0, 310, 0), held(0, 630, 0), Some(1)),
+            (1, held(0, 40, 0), held(0, 360, 0), Some(2)),
+            (3, held(0, 0, 7), held(0, 360, 7), Some(2)),
+            (2, held(0, 0, 0), held(0, 60, 7), Some(1)),
+            (1, held(0, 0, 9), held(0, 20, 16), Some(4)),
+            (4, held(0, 0, 0), held(0, 0, 16), None),
         ] {
             holdings.set(Key(key), weight);
             assert_eq!(holdings.all(), all);
+            assert_eq!(holdings.halves.largest(), largest.map(Key));
         }
-        assert_eq!(holdings.largest(|held| held.halves), Some(Key(1)));
-        assert_eq!(holdings.largest(|held| held.heads), None);
+        assert_eq!(holdings.owed.largest(), Some(Key(1)));
+        assert_eq!(holdings.heads.largest(), None);
     }
 }
