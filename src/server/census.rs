@@ -213,10 +213,10 @@ impl<N: Network> Server<N> {
                 .map(|(_, ticket)| ticket)
                 .collect::<Vec<_>>()
         };
-        note(
-            &mut self.to_read.iter().chain(&self.knocking).copied(),
-            |l| &mut l.to_read,
-        );
+        let to_read = self.to_read.iter().chain(&self.to_read_on);
+        note(&mut to_read.chain(&self.knocking).copied(), |l| {
+            &mut l.to_read
+        });
         note(&mut self.to_write.iter().copied(), |l| &mut l.to_write);
         note(&mut self.resting.iter().map(|Reverse((_, t))| *t), |l| {
             &mut l.resting

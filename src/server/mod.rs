@@ -82,6 +82,8 @@ pub struct Server<N: Network> {
     /// Edges do not come again: what is unfinished stands in one of these lists.
     pace: Pace,
     to_read: VecDeque<Ticket>,
+    /// As `to_read`, of those who had said more than one read takes: whoever says little is heard before them.
+    to_read_on: VecDeque<Ticket>,
     /// As `to_read`, of those who have not finished their handshake: the others are heard before them.
     knocking: VecDeque<Ticket>,
     to_write: VecDeque<Ticket>,
@@ -151,6 +153,7 @@ impl<N: Network> Server<N> {
             ready: Vec::new(),
             pace: Pace::default(),
             to_read: VecDeque::new(),
+            to_read_on: VecDeque::new(),
             knocking: VecDeque::new(),
             to_write: VecDeque::new(),
             resting: BinaryHeap::new(),
@@ -223,6 +226,7 @@ impl<N: Network> Server<N> {
     /// Whether no list has work left.
     fn is_idle(&self) -> bool {
         self.to_read.is_empty()
+            && self.to_read_on.is_empty()
             && self.knocking.is_empty()
             && self.to_write.is_empty()
             && self.busy.is_empty()
@@ -262,6 +266,7 @@ impl<N: Network> Server<N> {
     /// Before it goes to sleep, the server gives back what its lists have grown by when much was going on.
     fn give_back(&mut self) {
         self.to_read.shrink_to(SPARE);
+        self.to_read_on.shrink_to(SPARE);
         self.knocking.shrink_to(SPARE);
         self.to_write.shrink_to(SPARE);
         self.busy.shrink_to(SPARE);
@@ -317,19 +322,29 @@ impl<N: Network> Server<N> {
 
     /// A connection is to be read in this turn or the next, unless we do not want to hear it now.
     fn will_read(&mut self, key: Key) {
+        self.line_up(key, |server| &mut server.to_read);
+    }
+
+    /// Likewise for what one read has left, or one hearing.
+    fn will_read_on(&mut self, key: Key) {
+        self.line_up(key, |server| &mut server.to_read_on);
+    }
+
+    fn line_up(&mut self, key: Key, list: impl Fn(&mut Self) -> &mut VecDeque<Ticket>) {
         let Some(connection) = self.connection(key) else {
             return;
         };
-        if !connection.flags.is_unread() && !connection.flags.has(Flags::TO_READ) {
-            connection.flags.set(Flags::TO_READ);
-            let id = connection.id;
-            let list = if connection.is_handshaking() {
-                &mut self.knocking
-            } else {
-                &mut self.to_read
-            };
-            list.push_back(Ticket { key, id });
+        if connection.flags.is_unread() || connection.flags.has(Flags::TO_READ) {
+            return;
         }
+        connection.flags.set(Flags::TO_READ);
+        let id = connection.id;
+        let list = if connection.is_handshaking() {
+            &mut self.knocking
+        } else {
+            list(self)
+        };
+        list.push_back(Ticket { key, id });
     }
 
     /// A connection is to be written to in this turn or the next: it may hold private bytes.

@@ -18,14 +18,19 @@ impl<N: Network> Server<N> {
     pub(super) fn receive(&mut self) {
         self.wake_rested();
         self.wait_no_longer();
-        self.read_each(|server| &mut server.to_read);
-        // However many they are, those who are in do not stand in line behind them.
-        self.read_each(|server| &mut server.knocking);
+        // Whoever comes to that line in this turn has been read in it.
+        let waited = self.to_read_on.len();
+        self.read_each(usize::MAX, |server| &mut server.to_read);
+        // However many those are who say much or want to come in, nobody else stands in line behind them.
+        self.read_each(waited, |server| &mut server.to_read_on);
+        self.read_each(usize::MAX, |server| &mut server.knocking);
     }
 
-    fn read_each(&mut self, list: impl Fn(&mut Self) -> &mut VecDeque<Ticket>) {
+    /// Reads the first of a line, `most` of them at most.
+    fn read_each(&mut self, most: usize, list: impl Fn(&mut Self) -> &mut VecDeque<Ticket>) {
         let mut spell = Spell::default();
-        for _ in 0..list(self).len().min(self.limits.budget.reads) {
+        let most = most.min(self.limits.budget.reads);
+        for _ in 0..list(self).len().min(most) {
             let Some(ticket) = list(self).pop_front() else {
                 return;
             };
@@ -50,13 +55,13 @@ impl<N: Network> Server<N> {
             return;
         };
         if connection.flags.has(Flags::TO_WRITE) && connection.outbox.holds() > ANSWERS {
-            return self.will_read(key);
+            return self.will_read_on(key);
         }
         if let Some(mut unheard) = connection.take_unheard() {
             self.hear(key, &mut unheard);
             self.weigh(key);
             // The edge that told of what is behind it has passed.
-            return self.will_read(key);
+            return self.will_read_on(key);
         }
         let is_over =
             connection.flags.has(Flags::HALF_CLOSED) || connection.flags.has(Flags::BROKEN);
@@ -73,7 +78,7 @@ impl<N: Network> Server<N> {
                 // Data and FIN that arrive together bring one event and a short read: only another
                 // read tells of the end.
                 if received.more || is_over && received.bytes > 0 {
-                    self.will_read(key);
+                    self.will_read_on(key);
                 }
             }
         }
@@ -209,7 +214,7 @@ impl<N: Network> Server<N> {
         }
         match last {
             None if input.is_empty() => {}
-            None => self.will_read(key),
+            None => self.will_read_on(key),
             Some(Last::Close(code)) => {
                 let frame = code.map_or(Frame::close_empty(), |code| Frame::close(code, ""));
                 self.tell_last(key, &frame, Awaits::Outbox);

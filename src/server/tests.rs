@@ -560,6 +560,7 @@ fn what_a_storm_has_taken_is_given_back() {
     for (capacity, what) in [
         (server.connections.capacity(), "connections"),
         (server.to_read.capacity(), "to_read"),
+        (server.to_read_on.capacity(), "to_read_on"),
         (server.knocking.capacity(), "knocking"),
         (server.to_write.capacity(), "to_write"),
         (server.resting.capacity(), "resting"),
@@ -594,6 +595,33 @@ fn members_do_not_stand_in_line_behind_newcomers() {
     assert!((1..1_000).contains(&at_once), "{at_once}");
     house.settle();
     assert_eq!(at_once + welcomed(&mut house), 1_000);
+}
+
+#[test]
+fn who_says_little_does_not_stand_in_line_behind_those_who_say_much() {
+    let mut house = House::new(quiet());
+    let (ann, ben) = (house.come(&request("/", "")), house.come(&request("/", "")));
+    let crowd: Vec<usize> = (0..1_000)
+        .map(|_| house.come(&request("/crowd", "")))
+        .collect();
+    house.settle();
+    house.hears(ben);
+    let pong = [0x8a, 0x80, 0, 0, 0, 0];
+    let much = pong.repeat(9 * house.server.scratch.len() / pong.len());
+    for &talker in &crowd {
+        house.send(talker, &much);
+    }
+    house.turn();
+    while !house.server.to_read.is_empty() {
+        house.turn();
+    }
+    house.send(ann, &text("hi"));
+    house.turn();
+    assert!(house.hears(ben).ends_with("hi"));
+    assert!(
+        house.server.to_read_on.len() > 512,
+        "more than a turn reads"
+    );
 }
 
 /// A room of a talker that says more than ten lanes hold, of a listener who takes nothing for now, and of

@@ -491,6 +491,9 @@ impl World {
             // A short read has taken all there was: the rest comes just now.
             self.change(number);
         }
+        if self.reads.iter().any(|(other, _)| *other == number) {
+            self.fault = Some(format!("{number} is read twice in a turn"));
+        }
         self.reads.push((number, read));
         self.trace
             .note(self.clock, Event::Reads(number, count, more, false));
