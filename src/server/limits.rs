@@ -94,6 +94,8 @@ pub struct Budget {
     pub visits: usize,
     /// Bytes offered in one write.
     pub offer: usize,
+    /// Connections ended because their time is over.
+    pub ends: usize,
     /// How long it goes on reading, and how long writing, whatever else is allowed: what a read says or a
     /// visit takes can be much.
     pub time: Duration,
@@ -108,6 +110,7 @@ impl Default for Budget {
             writes: 256,
             visits: 256,
             offer: 256 * 1024,
+            ends: 256,
             time: Duration::from_millis(1),
         }
     }

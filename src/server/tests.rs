@@ -598,6 +598,32 @@ fn members_do_not_stand_in_line_behind_newcomers() {
 }
 
 #[test]
+fn a_crowd_whose_time_is_over_is_ended_in_many_turns() {
+    let mut house = House::new(Limits {
+        ping_interval: Duration::from_secs(5),
+        ..quiet()
+    });
+    for n in 0..2_000 {
+        house.come(if n < 1_000 { b"" } else { b"GET /" });
+        house.come(&request("/", ""));
+    }
+    house.settle();
+    let (mut ended, mut most) = (0, 0);
+    for _ in 0..10_000 {
+        house.world.borrow_mut().until = house.server.now + Duration::from_millis(50);
+        house.turn();
+        house.server.census().unwrap();
+        let counts = house.server.counts();
+        let now = counts.handshake_timeouts + counts.silent;
+        most = most.max(now - ended);
+        ended = now;
+    }
+    assert_eq!(house.server.connections.len(), 0);
+    assert_eq!(house.server.counts().silent, 2_000);
+    assert_eq!(most, house.server.limits.budget.ends as u64);
+}
+
+#[test]
 fn who_says_little_does_not_stand_in_line_behind_those_who_say_much() {
     let mut house = House::new(quiet());
     let (ann, ben) = (house.come(&request("/", "")), house.come(&request("/", "")));

@@ -37,6 +37,8 @@ pub(super) struct Watchman {
     stride: u32,
     /// Such walks after which one is ended.
     patience: u8,
+    /// Connections whose time is over that this turn may still end.
+    left: usize,
     /// Ticks for the rest of a message, of silence until a ping, and of silence that ends a connection.
     message: u32,
     interval: u32,
@@ -71,6 +73,7 @@ impl Watchman {
             due: Moment::default(),
             round,
             walks: 0,
+            left: 0,
             stride: u32::try_from(stride).unwrap_or(u32::MAX),
             patience: u8::try_from(walks / stride + 1).unwrap_or(u8::MAX),
             message: or_ever(limits.message_timeout),
@@ -89,6 +92,19 @@ impl Watchman {
         self.patience
     }
 
+    /// Whether this turn may end one more whose time is over. Otherwise the next does: a crowd whose time is over
+    /// at once holds up nobody.
+    fn may_end_one(&mut self) -> bool {
+        let may = self.left > 0;
+        self.left -= usize::from(may);
+        may
+    }
+
+    /// Whether this turn has ended as many as it may.
+    pub(super) fn has_enough(&self) -> bool {
+        self.left == 0
+    }
+
     /// When he goes on, if there is anybody to watch.
     pub(super) fn due(&self, anybody: bool) -> Option<Moment> {
         anybody.then_some(self.due)
@@ -97,6 +113,7 @@ impl Watchman {
 
 impl<N: Network> Server<N> {
     pub(super) fn watch(&mut self) {
+        self.watchman.left = self.limits.budget.ends;
         self.end_handshakes();
         self.end_closings();
         if self
@@ -148,6 +165,7 @@ impl<N: Network> Server<N> {
         self.forget_finished_handshakes();
         while let Some((due, ticket)) = self.handshaking.front()
             && due <= self.tick()
+            && self.watchman.may_end_one()
         {
             self.handshaking.pop_front();
             self.counts.handshake_timeouts += 1;
@@ -164,7 +182,7 @@ impl<N: Network> Server<N> {
                 Stage::Closing(farewell) => !matches!(farewell.awaits, Awaits::Fin),
                 Stage::Handshaking(_) | Stage::Open(_) => false,
             });
-            if still && due > now {
+            if still && (due > now || !self.watchman.may_end_one()) {
                 break;
             }
             self.closing.pop_front();
@@ -174,7 +192,7 @@ impl<N: Network> Server<N> {
         }
         while let Some((due, ticket)) = self.draining.front() {
             let still = self.holder(ticket).is_some();
-            if still && due > now {
+            if still && (due > now || !self.watchman.may_end_one()) {
                 break;
             }
             self.draining.pop_front();
@@ -200,21 +218,34 @@ impl<N: Network> Server<N> {
         self.wrote_its_last(ticket.key);
     }
 
-    /// Looks at the next slice of connections.
+    /// Looks at the next slice of connections, or fewer if many of them are to be ended.
     fn walk(&mut self) {
         let all = self.highest;
         let slice = all.min(SLICE);
         let from = self.watchman.next;
-        for entry in from..(from + slice).min(all) {
+        let upto = (from + slice).min(all);
+        for entry in from..upto {
+            if self.watchman.has_enough() {
+                break;
+            }
+            self.watchman.next = entry + 1;
+            let before = self.ended.len();
             self.look_at(Key(entry as u32));
+            if self.ended.len() > before {
+                self.watchman.may_end_one();
+            }
         }
-        self.watchman.next += slice;
+        let looked = self.watchman.next - from;
+        let is_done = self.watchman.next >= upto;
         if self.watchman.next >= all {
             self.watchman.next = 0;
             self.watchman.walks = self.watchman.walks.wrapping_add(1);
         }
-        let share = self.watchman.round.as_micros() as u64 * slice as u64 / all.max(1) as u64;
-        self.watchman.due = self.now + Duration::from_micros(share.max(1_000));
+        let share = self.watchman.round.as_micros() as u64 * looked as u64 / all.max(1) as u64;
+        self.watchman.due = match is_done {
+            true => self.now + Duration::from_micros(share.max(1_000)),
+            false => self.now,
+        };
     }
 
     fn look_at(&mut self, key: Key) {

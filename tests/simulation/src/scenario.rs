@@ -139,10 +139,12 @@ fn limits(random: &mut Random, chat: bool) -> Limits {
             writes: random.within(1, 8),
             visits: random.within(1, 8),
             offer: 32 + random.scaled(20_000) as usize,
+            ends: 0,
             time: Duration::from_micros(random.below(200) as u64),
         },
         ..Limits::default()
     };
+    limits.budget.ends = limits.budget.writes;
     if chat {
         // What is asked in JSON has to fit.
         limits.max_message = random.within(200, 600);
