@@ -61,6 +61,9 @@ pub struct Claim {
     pub key: Key,
 }
 
+/// Sessions that are forgotten in one go: the others wait for the next.
+const AT_ONCE: usize = 1_000;
+
 /// What is known of a member that is not, or no longer, where its token says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whereabouts {
@@ -165,9 +168,12 @@ impl Sessions {
         self.by_age.first().map(|(since, _)| since.after(self.ttl))
     }
 
-    /// Forgets those who have been away for too long.
+    /// Forgets those who have been away for too long, or as many of them as [`AT_ONCE`] says.
     pub fn forget(&mut self, now: Tick) {
-        while self.due().is_some_and(|due| due <= now) {
+        for _ in 0..AT_ONCE {
+            if self.due().is_none_or(|due| due > now) {
+                return;
+            }
             self.forget_oldest();
         }
     }
@@ -288,6 +294,24 @@ mod tests {
         sessions.forget(Tick(603));
         let away: Vec<_> = sessions.away.keys().copied().collect();
         assert_eq!((away, sessions.by_age.len()), (vec![session(4)], 1));
+    }
+
+    #[test]
+    fn a_crowd_that_left_together_is_forgotten_by_and_by() {
+        let crowd = 2 * AT_ONCE as u32;
+        let mut sessions = Sessions::new(1, 2 * crowd as usize, 600);
+        for number in 0..crowd {
+            sessions.remember(Session { epoch: 1, number }, gone(7));
+        }
+        sessions.forget(Tick(606));
+        assert_eq!(sessions.away.len(), 2 * AT_ONCE);
+        sessions.forget(Tick(607));
+        assert_eq!(
+            (sessions.away.len(), sessions.due()),
+            (AT_ONCE, Some(Tick(607)))
+        );
+        sessions.forget(Tick(607));
+        assert_eq!((sessions.away.len(), sessions.due()), (0, None));
     }
 
     #[test]
