@@ -40,15 +40,20 @@ impl<N: Network> Server<N> {
         false
     }
 
-    /// Those whose debt is paid are read again.
+    /// Those whose debt is paid are read again, as many as a turn reads.
     pub(super) fn wake_rested(&mut self) {
         let now = self.tick();
-        while let Some(&Reverse((due, ticket))) = self.resting.peek() {
+        for _ in 0..self.limits.budget.reads {
+            let Some(&Reverse((due, ticket))) = self.resting.peek() else {
+                return;
+            };
             if due > now {
                 return;
             }
             self.resting.pop();
-            self.wake(ticket);
+            if self.wake(ticket) {
+                self.will_read_on(ticket.key);
+            }
         }
     }
 
@@ -87,20 +92,22 @@ impl<N: Network> Server<N> {
             return self.note_wait(room);
         }
         for ticket in self.parked.remove(&room).unwrap_or_default() {
-            self.wake(ticket);
+            if self.wake(ticket) {
+                self.will_read(ticket.key);
+            }
         }
     }
 
     /// It was our doing that nothing was heard of it: its silence begins now, and so does the time
-    /// for the rest of its message.
-    fn wake(&mut self, ticket: Ticket) {
+    /// for the rest of its message. Returns whether it is still there.
+    fn wake(&mut self, ticket: Ticket) -> bool {
         let now = self.tick();
         let limits = &self.limits;
         let Some(connection) = self.connections.get_mut(ticket.key.0 as usize) else {
-            return;
+            return false;
         };
         if connection.id != ticket.id || connection.flags.has(Flags::ENDED) {
-            return;
+            return false;
         }
         connection.flags.clear(Flags::RESTS);
         connection.flags.clear(Flags::PARKED);
@@ -111,6 +118,6 @@ impl<N: Network> Server<N> {
             }
         }
         connection.heard = now;
-        self.will_read(ticket.key);
+        true
     }
 }
