@@ -315,9 +315,14 @@ impl<N: Network> Server<N> {
                 .iter()
                 .chain(self.gathering.iter().map(|Reverse((_, r))| r));
             let rounds = rounds.filter(|round| round.room == key).count();
+            let aboard = self.aboard.get(key.0 as usize) == Some(&true);
             ensure!(
-                rounds == usize::from(room.is_busy()),
+                rounds == usize::from(aboard),
                 "{key:?} is {rounds} times on the carousel"
+            );
+            ensure!(
+                aboard || !room.is_busy(),
+                "{key:?} is busy, but not on the carousel"
             );
             for encoding in Encoding::all() {
                 let follow =

@@ -2,7 +2,6 @@
 //! turn, so that an event of the same batch can never mean another client.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
 use std::mem;
 
 use super::connection::{Awaits, Farewell, Flags, Gone, Stage, Ticket};
@@ -213,7 +212,6 @@ impl<N: Network> Server<N> {
         let Some(room) = self.rooms.get_mut(place.room) else {
             return;
         };
-        let busy = room.is_busy();
         room.cursor_moved(place.encoding, lagged, None);
         let moved = room.leave(place.seat, place.encoding);
         self.rooms.weigh(place.room);
@@ -226,11 +224,6 @@ impl<N: Network> Server<N> {
         if self.rooms.get(place.room).is_some_and(Room::is_empty) {
             // Its key may soon be that of another room.
             self.parked.remove(&place.room);
-            if busy {
-                self.busy.retain(|round| round.room != place.room);
-                self.gathering
-                    .retain(|Reverse((_, round))| round.room != place.room);
-            }
         } else {
             self.unpark(place.room);
         }

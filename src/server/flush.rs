@@ -28,7 +28,7 @@ pub(super) struct Round {
 }
 
 impl Round {
-    pub(super) fn new(room: RoomKey, now: Moment) -> Round {
+    fn new(room: RoomKey, now: Moment) -> Round {
         Round {
             room,
             lap_began: now,
@@ -94,13 +94,25 @@ impl<N: Network> Server<N> {
         };
         while let Some(mut round) = self.busy.pop_front() {
             match self.go_round(&mut round, &mut slice) {
-                Leaves::Finished => {}
+                Leaves::Finished => self.aboard[round.room.0 as usize] = false,
                 Leaves::Gathers(until) => self.gathering.push(Reverse((until, round))),
                 Leaves::Unfinished => {
                     self.busy.push_back(round);
                     return;
                 }
             }
+        }
+    }
+
+    /// A room has something new: it stands in line. Perhaps it does so already, or the one whose key it has did and
+    /// was left meanwhile.
+    pub(super) fn set_out(&mut self, room: RoomKey) {
+        let entry = room.0 as usize;
+        if entry >= self.aboard.len() {
+            self.aboard.resize(entry + 1, false);
+        }
+        if !std::mem::replace(&mut self.aboard[entry], true) {
+            self.busy.push_back(Round::new(room, self.now));
         }
     }
 

@@ -82,7 +82,8 @@ pub struct Server<N: Network> {
     /// Edges do not come again: what is unfinished stands in one of these lists.
     pace: Pace,
     to_read: VecDeque<Ticket>,
-    /// As `to_read`, of those who had said more than one read takes: whoever says little is heard before them.
+    /// As `to_read`, of those who had said more than one read takes, or than their rates allow: whoever says little
+    /// is heard before them.
     to_read_on: VecDeque<Ticket>,
     /// As `to_read`, of those who have not finished their handshake: the others are heard before them.
     knocking: VecDeque<Ticket>,
@@ -95,6 +96,8 @@ pub struct Server<N: Network> {
     waiting: BTreeSet<(Tick, RoomKey)>,
     /// Rooms with something new, the next in front.
     busy: VecDeque<Round>,
+    /// Whether a room with this key is in `busy` or `gathering`.
+    aboard: Vec<bool>,
     /// Busy rooms that gather, by when they go on.
     gathering: BinaryHeap<Reverse<(Moment, Round)>>,
     /// Those that leave with this turn.
@@ -160,6 +163,7 @@ impl<N: Network> Server<N> {
             parked: BTreeMap::new(),
             waiting: BTreeSet::new(),
             busy: VecDeque::new(),
+            aboard: Vec::new(),
             gathering: BinaryHeap::new(),
             ended: Vec::new(),
             handshaking: Deadlines::new(limits.handshake_timeout),
@@ -276,6 +280,9 @@ impl<N: Network> Server<N> {
         }
         if self.gathering.is_empty() {
             self.gathering.shrink_to(SPARE);
+            if self.rooms.is_empty() {
+                self.aboard = Vec::new();
+            }
         }
         if self.addresses.is_empty() {
             self.addresses.shrink_to_fit();

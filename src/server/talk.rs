@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use super::connection::{Flags, Open, Stage};
 use super::debt::Debt;
-use super::flush::Round;
 use super::{Network, Server};
 use crate::chat::v1::{self, Hello};
 use crate::chat::{Encoding, Format, Greeting, Key, Place, Rooms, Roster, Verdict};
@@ -193,7 +192,7 @@ impl<N: Network> Server<N> {
                 let room = member.place.room;
                 self.counts.messages += 1;
                 if self.rooms.append(room, &said, when) {
-                    self.busy.push_back(Round::new(room, self.now));
+                    self.set_out(room);
                 }
                 0
             }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use super::clock::ticks;
 use super::connection::{Awaits, Flags, Gone, Stage, Ticket};
-use super::flush::Round;
 use super::talk::lane_of;
 use super::{Limits, Moment, Network, Server};
 use crate::chat::Key;
@@ -137,7 +136,7 @@ impl<N: Network> Server<N> {
         if self.rooms_due().is_some_and(|due| due <= self.now) {
             let now = self.tick();
             for room in self.rooms.call(&self.connections, now) {
-                self.busy.push_back(Round::new(room, self.now));
+                self.set_out(room);
             }
         }
     }
