@@ -153,7 +153,7 @@ pub(crate) struct Simulated(pub(crate) Rc<RefCell<World>>);
 impl Network for Simulated {
     type Socket = Wire;
 
-    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<bool> {
         let mut world = self.0.borrow_mut();
         let count = world.events.len().min(EVENTS);
         ready.extend(world.events.drain(..count));
@@ -162,7 +162,7 @@ impl Network for Simulated {
             world.micros += timeout.as_micros() as u64;
         }
         world.idle = nothing;
-        Ok(())
+        Ok(count == EVENTS)
     }
 
     fn now(&mut self) -> Moment {

@@ -149,12 +149,14 @@ impl Kernel {
 impl Network for Kernel {
     type Socket = TcpStream;
 
-    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<bool> {
         match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(false),
             polled => polled?,
         }
+        let mut events = 0;
         for event in &self.events {
+            events += 1;
             let Token(number) = event.token();
             match SIGNALS - number {
                 0 => ready.extend(self.signals.pending().map(|signal| match signal {
@@ -168,7 +170,7 @@ impl Network for Kernel {
                 _ => ready.push(Ready::Connection(Key(number as u32), readiness(event))),
             }
         }
-        Ok(())
+        Ok(events == EVENTS)
     }
 
     fn now(&mut self) -> Moment {

@@ -89,10 +89,11 @@ pub trait Network {
     type Socket: Transport;
 
     /// Waits until something is ready, at most so long (`None`: for ever), and appends what it is.
+    /// Returns whether more may be ready already.
     ///
     /// # Errors
     /// The network is of no use any more.
-    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()>;
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<bool>;
 
     /// The time since the start. Never goes back.
     fn now(&mut self) -> Moment;

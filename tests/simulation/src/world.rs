@@ -159,6 +159,8 @@ pub struct World {
     pub closed: Vec<usize>,
     /// What the server must not do and did.
     pub fault: Option<String>,
+    /// The last wait left something for another.
+    more: bool,
 }
 
 impl World {
@@ -192,6 +194,7 @@ impl World {
             reads: Vec::new(),
             closed: Vec::new(),
             fault: None,
+            more: false,
         }
     }
 
@@ -595,13 +598,14 @@ pub struct Held {
 impl Network for Simulated {
     type Socket = Held;
 
-    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<()> {
+    fn wait(&mut self, timeout: Option<Duration>, ready: &mut Vec<Ready>) -> io::Result<bool> {
         let world = &mut *self.0.borrow_mut();
         world.trace.note(world.clock, Event::Waits(timeout));
         world.patience = timeout;
         let before = ready.len();
         world.tell(timeout, ready);
-        world.stirred = ready.len() > before;
+        world.stirred = ready.len() > before || world.more && world.stirred;
+        world.more = !world.changed.is_empty();
         if world.may(world.weather.jump) {
             world.trace.note(world.clock, Event::Jumps);
             world.clock += world.random.scaled(100_000_000);
@@ -613,7 +617,7 @@ impl Network for Simulated {
             timeout
         });
         world.woke_at = world.clock;
-        Ok(())
+        Ok(world.more)
     }
 
     fn now(&mut self) -> Moment {
