@@ -58,7 +58,8 @@ use watch::Watchman;
 /// What is due after so long is not worth a look at the clock.
 const FAR: Duration = Duration::from_secs(1);
 
-/// Batches of events that one turn asks for at most, while they bring fewer members than it reads.
+/// Batches of events that one turn asks for at most, while they bring fewer members than it reads, and end fewer
+/// connections than it may.
 const BATCHES: usize = 16;
 
 /// Entries that an empty list keeps space for.
@@ -228,7 +229,8 @@ impl<N: Network> Server<N> {
                 }
             }
             // In the kernel's line members stand behind strangers; in ours they do not.
-            if !more || self.to_read.len() >= self.limits.budget.reads {
+            let budget = &self.limits.budget;
+            if !more || self.to_read.len() >= budget.reads || self.ended.len() >= budget.ends {
                 break;
             }
             timeout = Some(Duration::ZERO);
