@@ -275,8 +275,13 @@ impl<N: Network> Server<N> {
         };
         let round = ticks(self.watchman.round()) + 2;
         let (stuck, patience) = (connection.stuck, self.watchman.patience());
-        ensure!(stuck <= patience, "has taken nothing for {stuck} walks");
-        if flags.is_unread() || flags.has(Flags::TO_READ) || self.watchman.has_enough() {
+        // He comes back with the next turn.
+        let is_late = self.watchman.is_late();
+        ensure!(
+            stuck <= patience || is_late,
+            "has taken nothing for {stuck} walks"
+        );
+        if flags.is_unread() || flags.has(Flags::TO_READ) {
             return Ok(());
         }
         let half = open.half.as_ref().map_or(0, |half| now.since(half.since));
@@ -292,7 +297,10 @@ impl<N: Network> Server<N> {
         let silence = now.since(connection.heard);
         let dead = ticks(limits.ping_interval + limits.ping_timeout) + 3 * round;
         ensure!(
-            limits.ping_interval.is_zero() || limits.ping_timeout.is_zero() || silence <= dead,
+            limits.ping_interval.is_zero()
+                || limits.ping_timeout.is_zero()
+                || silence <= dead
+                || is_late,
             "has been silent for {silence} ticks"
         );
         Ok(())

@@ -38,6 +38,8 @@ pub(super) struct Watchman {
     patience: u8,
     /// Connections whose time is over that this turn may still end.
     left: usize,
+    /// Whether all that he found were ended. If not, he looks at them once more.
+    is_done: bool,
     /// Ticks for the rest of a message, of silence until a ping, and of silence that ends a connection.
     message: u32,
     interval: u32,
@@ -73,6 +75,7 @@ impl Watchman {
             round,
             walks: 0,
             left: 0,
+            is_done: true,
             stride: u32::try_from(stride).unwrap_or(u32::MAX),
             patience: u8::try_from(walks / stride + 1).unwrap_or(u8::MAX),
             message: or_ever(limits.message_timeout),
@@ -102,6 +105,11 @@ impl Watchman {
     /// Whether this turn has ended as many as it may.
     pub(super) fn has_enough(&self) -> bool {
         self.left == 0
+    }
+
+    /// Whether he has found more that are to be ended than a turn may end.
+    pub(super) fn is_late(&self) -> bool {
+        !self.is_done
     }
 
     /// When he goes on, if there is anybody to watch.
@@ -217,37 +225,39 @@ impl<N: Network> Server<N> {
         self.wrote_its_last(ticket.key);
     }
 
-    /// Looks at the next slice of connections, or fewer if many of them are to be ended.
+    /// Looks at the next slice of connections, and with the next turn at the same once more, if more of them are to
+    /// be ended than this may end.
     fn walk(&mut self) {
         let all = self.highest;
         let slice = all.min(SLICE);
         let from = self.watchman.next;
-        let upto = (from + slice).min(all);
-        for entry in from..upto {
-            if self.watchman.has_enough() {
-                break;
-            }
-            self.watchman.next = entry + 1;
-            let before = self.ended.len();
-            self.look_at(Key(entry as u32));
-            if self.ended.len() > before {
-                self.watchman.may_end_one();
-            }
+        let first = std::mem::replace(&mut self.watchman.is_done, true);
+        for entry in from..(from + slice).min(all) {
+            self.look_at(Key(entry as u32), first);
         }
-        let looked = self.watchman.next - from;
-        let is_done = self.watchman.next >= upto;
+        if !self.watchman.is_done {
+            return;
+        }
+        self.watchman.next += slice;
         if self.watchman.next >= all {
             self.watchman.next = 0;
             self.watchman.walks = self.watchman.walks.wrapping_add(1);
         }
-        let share = self.watchman.round.as_micros() as u64 * looked as u64 / all.max(1) as u64;
-        self.watchman.due = match is_done {
-            true => self.now + Duration::from_micros(share.max(1_000)),
-            false => self.now,
-        };
+        let share = self.watchman.round.as_micros() as u64 * slice as u64 / all.max(1) as u64;
+        self.watchman.due = self.now + Duration::from_micros(share.max(1_000));
     }
 
-    fn look_at(&mut self, key: Key) {
+    /// The watchman has found one that is to be ended.
+    fn found(&mut self, key: Key, why: Gone) {
+        if self.watchman.may_end_one() {
+            self.end(key, why);
+        } else {
+            self.watchman.is_done = false;
+        }
+    }
+
+    /// Looks at one connection, for the `first` time on this walk or once more.
+    fn look_at(&mut self, key: Key, first: bool) {
         let now = self.tick();
         let Watchman {
             walks,
@@ -269,9 +279,9 @@ impl<N: Network> Server<N> {
             return;
         }
         if flags.has(Flags::BLOCKED) && walks.is_multiple_of(stride) {
-            connection.stuck = connection.stuck.saturating_add(1);
+            connection.stuck = connection.stuck.saturating_add(u8::from(first));
             if connection.stuck > patience {
-                return self.end(key, Gone::NoProgress);
+                return self.found(key, Gone::NoProgress);
             }
         }
         if flags.is_unread() {
@@ -291,7 +301,7 @@ impl<N: Network> Server<N> {
                 // What it may have said is heard first.
                 self.cap_silence(dead, key);
             } else {
-                self.end(key, Gone::Silent);
+                self.found(key, Gone::Silent);
             }
         } else if !flags.has(Flags::PINGED) && silence >= interval {
             let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
