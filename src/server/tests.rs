@@ -601,6 +601,120 @@ fn members_do_not_stand_in_line_behind_newcomers() {
     assert_eq!(at_once + welcomed(&mut house), 1_000);
 }
 
+/// After a read of 4 KiB a client is in debt for three seconds; whatever else it waits for takes one.
+fn thrifty() -> Limits {
+    Limits {
+        byte_rate: 1_024,
+        message_timeout: Duration::from_secs(1),
+        ping_interval: Duration::from_secs(1),
+        ping_timeout: Duration::from_secs(100),
+        ..quiet()
+    }
+}
+
+/// A text message of so many bytes, of which all but the last `missing` come.
+fn long_text(bytes: usize, missing: usize) -> Vec<u8> {
+    let mut frame = text(&"x".repeat(bytes));
+    frame.truncate(frame.len() - missing);
+    frame
+}
+
+#[test]
+fn whoever_is_not_read_is_not_pinged_and_loses_no_time_for_its_message() {
+    let mut house = House::new(thrifty());
+    let slow = house.come(&request("/", ""));
+    house.settle();
+    house.hears(slow);
+    house.send(slow, &long_text(10_000, 2_000));
+    house.pass(Duration::from_millis(2_900));
+    assert!(!house.world.borrow().clients[slow].sent.is_empty());
+    assert_eq!(house.hears(slow), "", "no ping while it is in debt");
+    // The second read comes, and with it half a second for the rest.
+    house.pass(Duration::from_millis(700));
+    assert!(house.world.borrow().clients[slow].sent.is_empty());
+    assert_eq!(house.hears(slow), "", "the message still has time");
+    house.send(slow, &[b'x'; 2_000]);
+    house.pass(Duration::from_secs(4));
+    assert!(house.hears(slow).ends_with(&"x".repeat(10_000)));
+    assert_eq!(house.server.counts().message_timeouts, 0);
+    // Whoever is read, and sends no more, has no such excuse.
+    house.pass(Duration::from_secs(5));
+    house.send(slow, &long_text(100, 50));
+    house.pass(Duration::from_secs(3));
+    assert_eq!(house.server.counts().message_timeouts, 1);
+}
+
+#[test]
+fn an_error_ends_at_once_whoever_is_not_read() {
+    let mut house = House::new(thrifty());
+    let slow = house.come(&request("/", ""));
+    house.settle();
+    house.send(slow, &long_text(10_000, 0));
+    house.settle();
+    let now = house.server.now;
+    assert!(!house.is_gone(slow));
+    house.vanish(slow);
+    house.turn();
+    assert!(house.is_gone(slow));
+    assert_eq!(house.server.now, now);
+}
+
+#[test]
+fn nobody_is_woken_in_place_of_somebody_who_is_gone() {
+    let mut house = House::new(thrifty());
+    let first = house.come(&request("/", ""));
+    house.settle();
+    house.send(first, &long_text(10_000, 0));
+    house.pass(Duration::from_secs(2));
+    house.vanish(first);
+    house.turn();
+    let second = house.come(&request("/", ""));
+    house.settle();
+    house.send(second, &long_text(10_000, 0));
+    house.settle();
+    let [gone, key] = [first, second].map(|client| house.world.borrow().clients[client].key);
+    assert_eq!(gone, key, "it has the same place");
+    let heard = |house: &House| house.server.connections[key.unwrap().0 as usize].heard;
+    let then = heard(&house);
+    house.pass(Duration::from_millis(2_500));
+    assert_eq!(heard(&house), then, "the first was to be woken meanwhile");
+    house.pass(Duration::from_secs(2));
+    assert!(heard(&house) > then);
+}
+
+#[test]
+fn accepting_goes_on_as_soon_as_somebody_leaves() {
+    let mut house = House::new(quiet());
+    let ann = house.come(&request("/", ""));
+    house.settle();
+    house.world.borrow_mut().shut = Some(Errno::MFILE);
+    house.world.borrow_mut().no_reserve = true;
+    let ben = house.come(&request("/", ""));
+    house.settle();
+    assert_eq!(house.world.borrow().door.len(), 1);
+    house.world.borrow_mut().shut = None;
+    let now = house.server.now;
+    house.vanish(ann);
+    house.settle();
+    assert_eq!(house.server.now, now);
+    assert!(house.hears(ben).starts_with("HTTP/1.1 101"));
+}
+
+#[test]
+fn newcomers_are_admitted_at_a_bounded_pace() {
+    let mut house = House::new(quiet());
+    for _ in 0..1_000 {
+        house.come(b"");
+    }
+    let accepts = house.server.limits.budget.accepts;
+    for turns in 1..4 {
+        house.turn();
+        assert_eq!(house.server.connections.len(), turns * accepts);
+    }
+    house.settle();
+    assert_eq!(house.server.connections.len(), 1_000);
+}
+
 #[test]
 fn a_crowd_whose_time_is_over_is_ended_in_many_turns() {
     let mut house = House::new(Limits {
