@@ -123,6 +123,7 @@ impl Rooms {
     /// All archives together hold too much: first those of empty rooms go, then half of the largest.
     fn keep_archives_small(&mut self) {
         while self.archived > self.limits.histories_bytes {
+            self.archives_cut += 1;
             if self.close_longest_vacant() {
                 continue;
             }

@@ -41,6 +41,8 @@ pub struct Rooms {
     pub(super) vacant: BTreeSet<(Tick, RoomKey)>,
     /// Bytes of all archives.
     pub(super) archived: usize,
+    /// Times that something was forgotten because all archives held too much.
+    pub(super) archives_cut: u64,
     /// Rooms whose archives hold anything, by how many bytes: the largest is last.
     pub(super) archives: BTreeSet<(usize, RoomKey)>,
     /// Bytes of all lanes.
@@ -112,6 +114,7 @@ impl Rooms {
             agenda: BTreeSet::new(),
             vacant: BTreeSet::new(),
             archived: 0,
+            archives_cut: 0,
             archives: BTreeSet::new(),
             lanes: 0,
         }
@@ -152,6 +155,12 @@ impl Rooms {
     /// Bytes that all archives take.
     pub fn archived(&self) -> usize {
         self.archived
+    }
+
+    /// How often a room's archive was cut, or a room that nobody was in forgotten, because all archives together
+    /// held too much.
+    pub fn archives_cut(&self) -> u64 {
+        self.archives_cut
     }
 
     /// The room with this path, opened if need be: the room that has been empty for longest makes way.

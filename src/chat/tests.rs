@@ -642,6 +642,7 @@ fn all_archives_together_are_bounded_and_the_largest_pays() {
     );
     let small = house.chat("/small", "bob");
     assert_eq!(seqs(&house.read(small)), [1]);
+    assert!(house.rooms.archives_cut() > 0);
 }
 
 #[test]

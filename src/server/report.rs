@@ -83,6 +83,8 @@ counts! {
     owed_too_much,
     /// Times that the largest lanes were cut because all together were too large.
     lanes_squeezed,
+    /// Times that a history was cut, or a room that nobody was in forgotten, because all were too large.
+    histories_squeezed,
 }
 
 /// Kinds of log lines that strangers can cause, each limited for itself.
@@ -143,6 +145,7 @@ impl<N: Network> Server<N> {
     pub fn counts(&self) -> Counts {
         Counts {
             compressions: self.rooms.compressions(),
+            histories_squeezed: self.rooms.archives_cut(),
             ..self.counts
         }
     }

@@ -183,9 +183,10 @@ fn a_close_that_is_not_answered_or_not_taken_ends_in_time() {
 #[test]
 fn sigterm_ends_a_crowd_with_slow_ones_in_it() {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
-    let mut server = Server::start(&["--message-rate=0", "--byte-rate=0", "--close-timeout=1"]);
+    let options = ["--message-rate=0", "--byte-rate=0", "--close-timeout=1"];
+    let mut server = Server::start(&[&options[..], &["--max-connections=19500"]].concat());
     let mut slow: Vec<_> = (0..20).map(|_| Peer::join(&server, "/drain")).collect();
-    let mut readers: Vec<_> = (0..scaled(10_000))
+    let mut readers: Vec<_> = (0..scaled(19_000))
         .map(|_| Peer::join(&server, "/drain"))
         .collect();
     let kilobyte = "x".repeat(1_000);
