@@ -168,7 +168,7 @@ impl Sessions {
         self.by_age.first().map(|(since, _)| since.after(self.ttl))
     }
 
-    /// Forgets those who have been away for too long, or as many of them as [`AT_ONCE`] says.
+    /// Forgets those who have been away for too long, a thousand of them in one go.
     pub fn forget(&mut self, now: Tick) {
         for _ in 0..AT_ONCE {
             if self.due().is_none_or(|due| due > now) {
