@@ -155,6 +155,13 @@ impl Room {
         self.memory.as_ref().map(|memory| memory.archive.log())
     }
 
+    /// Bytes that its archive takes.
+    pub fn archived(&self) -> usize {
+        self.memory
+            .as_ref()
+            .map_or(0, |memory| memory.archive.reserved())
+    }
+
     /// The session of one of its members.
     pub(super) fn session(&self, number: u32) -> Session {
         Session {

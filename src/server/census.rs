@@ -87,7 +87,7 @@ impl<N: Network> Server<N> {
     pub fn census(&self) -> Result<Census, String> {
         let mut census = Census {
             rooms: self.rooms.len(),
-            archive_bytes: self.rooms.archived(),
+            archive_bytes: self.rooms.iter().map(|(_, room)| room.archived()).sum(),
             idle: self.is_idle(),
             ..Census::default()
         };
@@ -180,6 +180,12 @@ impl<N: Network> Server<N> {
             census.held == [all.heads, all.halves, all.owed],
             "{:?} bytes are held, not {all:?}",
             census.held
+        );
+        ensure!(
+            census.archive_bytes == self.rooms.archived(),
+            "archives are {} bytes, not {}",
+            census.archive_bytes,
+            self.rooms.archived()
         );
         census.lane_bytes = self.check_rooms(seated)?;
         ensure!(
