@@ -90,7 +90,9 @@ fn serve(config: Config, send_buffer: usize) -> Result<(), Box<dyn Error>> {
         config.open_files
     );
     server.run()?;
-    info!("hushd has ended; {}", server.counts());
+    let counts = server.counts().to_string();
+    let gap = if counts.is_empty() { "" } else { "; " };
+    info!("hushd has ended{gap}{counts}");
     Ok(())
 }
 
