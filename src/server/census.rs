@@ -281,10 +281,10 @@ impl<N: Network> Server<N> {
         };
         let round = ticks(self.watchman.round()) + 2;
         let (stuck, patience) = (connection.stuck, self.watchman.patience());
-        // He comes back with the next turn.
+        // He comes back with the next turn, but only for those who are full then.
         let is_late = self.watchman.is_late();
         ensure!(
-            stuck <= patience || is_late,
+            stuck <= patience + 1 || is_late,
             "has taken nothing for {stuck} walks"
         );
         if flags.is_unread() || flags.has(Flags::TO_READ) {

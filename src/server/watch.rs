@@ -279,7 +279,7 @@ impl<N: Network> Server<N> {
             return;
         }
         if flags.has(Flags::BLOCKED) && walks.is_multiple_of(stride) {
-            connection.stuck = connection.stuck.saturating_add(u8::from(first));
+            connection.stuck += u8::from(first && connection.stuck <= patience);
             if connection.stuck > patience {
                 return self.found(key, Gone::NoProgress);
             }
