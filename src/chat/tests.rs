@@ -68,8 +68,8 @@ impl House {
         let lane = self.rooms.get(room).unwrap().lane(encoding).unwrap();
         let mut outbox = Outbox::join(lane);
         if let Some(greeting) = arrival.greeting {
-            outbox.tell(lane, frame(&greeting.welcome));
-            outbox.tell(
+            outbox.splice(lane, frame(&greeting.welcome));
+            outbox.splice(
                 lane,
                 Piece::Archive {
                     from: greeting.replay.from,
@@ -79,7 +79,7 @@ impl House {
             greeting
                 .refused
                 .into_iter()
-                .for_each(|refused| outbox.tell(lane, frame(&refused)));
+                .for_each(|refused| outbox.splice(lane, frame(&refused)));
         }
         self.people.insert(
             key,
@@ -154,7 +154,7 @@ impl House {
     fn tell(&mut self, key: Key, json: &str) {
         let person = self.people.get_mut(&key).unwrap();
         let room = self.rooms.get(person.member.place.room).unwrap();
-        person.outbox.tell(
+        person.outbox.splice(
             room.lane(person.member.place.encoding).unwrap(),
             frame(json),
         );
@@ -174,7 +174,10 @@ impl House {
         let lane = room.lane(person.member.place.encoding).unwrap();
         let mut left = bytes;
         while left > 0 {
-            let owed = person.outbox.owed(lane, room.archive(), left).unwrap();
+            let owed = person
+                .outbox
+                .next_write(lane, room.archive(), left)
+                .unwrap();
             let taken = owed.len();
             if taken == 0 {
                 return;

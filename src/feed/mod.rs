@@ -8,7 +8,7 @@ mod lane;
 mod outbox;
 
 pub use lane::{FellBehind, Lane, Offset};
-pub use outbox::{Outbox, Owed, Piece};
+pub use outbox::{NextWrite, Outbox, Piece};
 
 /// One indivisible piece of a stream: a WebSocket frame, a server-sent event.
 ///

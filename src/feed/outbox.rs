@@ -90,19 +90,19 @@ impl Outbox {
 
     /// Adds private bytes behind everything that the lane holds at this moment. After
     /// [`Outbox::finish`] nothing is added any more.
-    pub fn tell(&mut self, lane: &Lane, piece: Piece) {
-        self.splice(lane, piece, false);
+    pub fn splice(&mut self, lane: &Lane, piece: Piece) {
+        self.insert(lane, piece, false);
     }
 
-    /// Like [`Outbox::tell`], for answers of which only the latest matters: once more than `spare`
+    /// Like [`Outbox::splice`], for answers of which only the latest matters: once more than `spare`
     /// bytes of private pieces wait, earlier ones of this kind that have not begun are dropped.
-    pub fn tell_latest(&mut self, lane: &Lane, bytes: Vec<u8>, spare: usize) {
+    pub fn splice_latest(&mut self, lane: &Lane, bytes: Vec<u8>, spare: usize) {
         if let Some(private) = &mut self.private
             && private.holds > spare
         {
             private.drop_superseded();
         }
-        self.splice(lane, Piece::Bytes(Cow::Owned(bytes)), true);
+        self.insert(lane, Piece::Bytes(Cow::Owned(bytes)), true);
     }
 
     /// Nothing that the lane says from this moment on is owed to this peer.
@@ -112,19 +112,19 @@ impl Outbox {
     }
 
     /// Whether some of the lane is still owed.
-    pub fn owes(&self, lane: &Lane) -> bool {
+    pub fn has_unsent_lane(&self, lane: &Lane) -> bool {
         let stop = self.private.as_ref().and_then(|private| private.stop);
         self.cursor < stop.unwrap_or(lane.end())
     }
 
     /// Whether anything is still owed, private pieces included.
-    pub fn owes_anything(&self, lane: &Lane) -> bool {
+    pub fn has_unsent(&self, lane: &Lane) -> bool {
         let mut private = self.private.iter();
-        private.any(|private| !private.splices.is_empty()) || self.owes(lane)
+        private.any(|private| !private.splices.is_empty()) || self.has_unsent_lane(lane)
     }
 
     /// Whether the peer was finished and has been written everything that it was owed.
-    pub fn is_through(&self) -> bool {
+    pub fn is_drained(&self) -> bool {
         let Some(private) = &self.private else {
             return false;
         };
@@ -133,7 +133,7 @@ impl Outbox {
 
     /// All that is owed, where that is some of the lane in one piece: the usual case under load, in
     /// which neither private pieces nor the lane's seam have to be looked at.
-    pub fn latest<'a>(&self, lane: &'a Lane) -> Option<&'a [u8]> {
+    pub fn unsent_slice<'a>(&self, lane: &'a Lane) -> Option<&'a [u8]> {
         match lane.between(self.cursor, lane.end()) {
             Ok([latest, []]) if self.private.is_none() && !latest.is_empty() => Some(latest),
             Ok(_) | Err(FellBehind) => None,
@@ -144,13 +144,13 @@ impl Outbox {
     ///
     /// # Errors
     /// [`FellBehind`] where the lane or the archive has forgotten bytes that are still owed.
-    pub fn owed<'a>(
+    pub fn next_write<'a>(
         &'a self,
         lane: &'a Lane,
         archive: Option<&'a Lane>,
         cap: usize,
-    ) -> Result<Owed<'a>, FellBehind> {
-        let mut owed = Owed::new(cap);
+    ) -> Result<NextWrite<'a>, FellBehind> {
+        let mut owed = NextWrite::new(cap);
         let mut at = self.cursor;
         let mut stop = lane.end();
         if let Some(private) = &self.private {
@@ -175,7 +175,7 @@ impl Outbox {
         Ok(owed)
     }
 
-    /// The socket took `bytes` of what [`Outbox::owed`] offered.
+    /// The socket took `bytes` of what [`Outbox::next_write`] offered.
     pub fn wrote(&mut self, mut bytes: usize) {
         while bytes > 0 {
             let Some(private) = &mut self.private else {
@@ -210,7 +210,7 @@ impl Outbox {
         }
     }
 
-    fn splice(&mut self, lane: &Lane, piece: Piece, superseded: bool) {
+    fn insert(&mut self, lane: &Lane, piece: Piece, superseded: bool) {
         if piece.len() == 0 {
             return;
         }
@@ -243,20 +243,20 @@ impl Private {
 
 /// What can be offered to a socket in one vectored write.
 #[derive(Debug)]
-pub struct Owed<'a> {
-    slices: [IoSlice<'a>; Owed::MOST],
+pub struct NextWrite<'a> {
+    slices: [IoSlice<'a>; NextWrite::MAX_SLICES],
     count: usize,
     bytes: usize,
     cap: usize,
 }
 
-impl<'a> Owed<'a> {
+impl<'a> NextWrite<'a> {
     /// The most slices in one offer: what does not fit waits for the next.
-    pub const MOST: usize = 8;
+    pub const MAX_SLICES: usize = 8;
 
-    fn new(cap: usize) -> Owed<'a> {
-        Owed {
-            slices: [IoSlice::new(&[]); Owed::MOST],
+    fn new(cap: usize) -> NextWrite<'a> {
+        NextWrite {
+            slices: [IoSlice::new(&[]); NextWrite::MAX_SLICES],
             count: 0,
             bytes: 0,
             cap,
@@ -279,7 +279,7 @@ impl<'a> Owed<'a> {
     }
 
     fn is_full(&self) -> bool {
-        self.count == Owed::MOST || self.bytes == self.cap
+        self.count == NextWrite::MAX_SLICES || self.bytes == self.cap
     }
 
     fn add(&mut self, bytes: &'a [u8]) {
@@ -322,8 +322,8 @@ mod tests {
         archive: &Lane,
         most: usize,
     ) -> Result<Vec<u8>, FellBehind> {
-        let owed = outbox.owed(lane, Some(archive), most)?;
-        assert!(most == 0 || owed.is_empty() != outbox.owes_anything(lane));
+        let owed = outbox.next_write(lane, Some(archive), most)?;
+        assert!(most == 0 || owed.is_empty() != outbox.has_unsent(lane));
         let bytes: Vec<u8> = owed
             .slices()
             .iter()
@@ -357,8 +357,8 @@ mod tests {
             archive.push(&said.as_bytes());
         }
         let mut outbox = Outbox::join(&lane);
-        outbox.tell(&lane, bytes("welcome."));
-        outbox.tell(
+        outbox.splice(&lane, bytes("welcome."));
+        outbox.splice(
             &lane,
             Piece::Archive {
                 from: Offset::START + 4,
@@ -367,7 +367,7 @@ mod tests {
         );
         lane.push(&b"four.".as_slice());
         archive.push(&b"four.".as_slice());
-        outbox.tell(&lane, bytes("pong."));
+        outbox.splice(&lane, bytes("pong."));
         lane.push(&b"five.".as_slice());
         assert_eq!(
             write_all(&mut outbox, &lane, &archive),
@@ -381,28 +381,28 @@ mod tests {
         let (mut lane, archive) = (Lane::new(100), Lane::new(0));
         let mut outbox = Outbox::join(&lane);
         lane.push(&b"before.".as_slice());
-        outbox.tell(&lane, bytes("close."));
+        outbox.splice(&lane, bytes("close."));
         outbox.finish(&lane);
         lane.push(&b"after.".as_slice());
-        outbox.tell(&lane, bytes("pong."));
+        outbox.splice(&lane, bytes("pong."));
         outbox.finish(&lane);
-        assert!(!outbox.is_through());
+        assert!(!outbox.is_drained());
         assert_eq!(write_all(&mut outbox, &lane, &archive), "before.close.");
-        assert!(outbox.is_through());
+        assert!(outbox.is_drained());
     }
 
     #[test]
     fn of_the_answers_that_nobody_takes_only_the_latest_is_kept() {
         let (lane, archive) = (Lane::new(100), Lane::new(0));
         let mut outbox = Outbox::join(&lane);
-        outbox.tell_latest(&lane, b"1.".to_vec(), 0);
+        outbox.splice_latest(&lane, b"1.".to_vec(), 0);
         assert_eq!(
             write(&mut outbox, &lane, &archive, 1).as_deref(),
             Ok(&b"1"[..])
         );
-        outbox.tell(&lane, bytes("answer."));
+        outbox.splice(&lane, bytes("answer."));
         for pong in ["2.", "3.", "4."] {
-            outbox.tell_latest(&lane, pong.into(), 0);
+            outbox.splice_latest(&lane, pong.into(), 0);
         }
         assert_eq!(write_all(&mut outbox, &lane, &archive), ".answer.4.");
         assert_eq!(outbox.holds(), 0);
@@ -412,7 +412,7 @@ mod tests {
     fn a_finished_peer_whose_lane_was_forgotten_is_not_behind() {
         let (mut lane, archive) = (Lane::new(4), Lane::new(0));
         let mut outbox = Outbox::join(&lane);
-        outbox.tell(&lane, bytes("close."));
+        outbox.splice(&lane, bytes("close."));
         outbox.finish(&lane);
         lane.push(&b"abcd".as_slice());
         lane.push(&b"efgh".as_slice());
@@ -469,7 +469,7 @@ mod tests {
                     }
                     Step::Tell(size) => {
                         let told = fresh(size);
-                        outbox.tell(&lane, Piece::Bytes(Cow::Owned(told.clone())));
+                        outbox.splice(&lane, Piece::Bytes(Cow::Owned(told.clone())));
                         if !finished {
                             stream.extend(told);
                         }
@@ -495,9 +495,9 @@ mod tests {
                     }
                 }
             }
-            if let Ok(true) = outbox.owed(&lane, Some(&archive), usize::MAX).map(|owed| owed.is_empty()) {
+            if let Ok(true) = outbox.next_write(&lane, Some(&archive), usize::MAX).map(|owed| owed.is_empty()) {
                 prop_assert_eq!(&received, &stream);
-                prop_assert_eq!(outbox.is_through(), finished);
+                prop_assert_eq!(outbox.is_drained(), finished);
                 prop_assert_eq!(outbox.holds(), 0);
             }
         }

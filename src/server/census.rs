@@ -130,7 +130,7 @@ impl<N: Network> Server<N> {
             let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
             let room_busy = room.is_some_and(Room::is_busy);
             let owed = connection.outbox.holds();
-            let is_owed = connection.outbox.owes_anything(lane);
+            let is_owed = connection.outbox.has_unsent(lane);
             ensure!(
                 !census.idle || !is_owed || room_busy || flags.has(Flags::BLOCKED),
                 "{key:?} is owed something and nobody will offer it"

@@ -23,7 +23,7 @@ impl<N: Network> Server<N> {
         let mut head = Vec::with_capacity(512);
         let body = response.write(self.network.unix_millis() / 1000, &mut head);
         for piece in [Cow::Owned(head), Cow::Borrowed(body)] {
-            connection.outbox.tell(&self.lobby, Piece::Bytes(piece));
+            connection.outbox.splice(&self.lobby, Piece::Bytes(piece));
         }
         self.part(key, Awaits::Outbox);
         match response.refusal() {
@@ -83,7 +83,7 @@ impl<N: Network> Server<N> {
         let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
         connection
             .outbox
-            .tell(lane, Piece::Bytes(Cow::Owned(frame.to_vec())));
+            .splice(lane, Piece::Bytes(Cow::Owned(frame.to_vec())));
         self.part(key, awaits);
     }
 

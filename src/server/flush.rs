@@ -58,7 +58,7 @@ impl<S: Transport> Connection<S> {
     /// as blocked.
     pub(super) fn write_through(&mut self, lane: &Lane, bytes: &[u8]) -> Sent {
         let waits = self.flags.has(Flags::BLOCKED) || self.flags.has(Flags::ENDED);
-        if waits || self.outbox.owes_anything(lane) {
+        if waits || self.outbox.has_unsent(lane) {
             return Sent::default();
         }
         // That a socket is broken shows again when the rest is offered.
@@ -186,7 +186,7 @@ impl<N: Network> Server<N> {
         };
         let Place { room, encoding, .. } = open.member.place;
         let lane = self.rooms.get(room).and_then(|room| room.lane(encoding));
-        let Some(latest) = lane.and_then(|lane| connection.outbox.latest(lane)) else {
+        let Some(latest) = lane.and_then(|lane| connection.outbox.unsent_slice(lane)) else {
             return false;
         };
         if connection.flags.has(Flags::OUT_OF_STEP) || latest.len() > self.limits.budget.offer {
@@ -219,7 +219,7 @@ impl<N: Network> Server<N> {
         if !connection.flags.has(Flags::BLOCKED) {
             let Ok(owed) = connection
                 .outbox
-                .owed(lane, archive, self.limits.budget.offer)
+                .next_write(lane, archive, self.limits.budget.offer)
             else {
                 self.end(key, Gone::FellBehind);
                 return false;
@@ -236,13 +236,15 @@ impl<N: Network> Server<N> {
                 self.blocked += usize::from(sent.full);
                 takes_all = !sent.full;
             }
-        } else if connection.outbox.cursor() < lane.start() && connection.outbox.owes(lane) {
+        } else if connection.outbox.cursor() < lane.start()
+            && connection.outbox.has_unsent_lane(lane)
+        {
             self.end(key, Gone::FellBehind);
             return false;
         }
-        let lags = connection.outbox.owes(lane);
-        let more = takes_all && connection.outbox.owes_anything(lane);
-        let through = connection.outbox.is_through();
+        let lags = connection.outbox.has_unsent_lane(lane);
+        let more = takes_all && connection.outbox.has_unsent(lane);
+        let through = connection.outbox.is_drained();
         // Whoever is to hear no more of the lane holds up nothing of it.
         let cursor = match lags {
             true => connection.outbox.cursor(),

@@ -122,7 +122,7 @@ impl<N: Network> Server<N> {
         }
         let response = Piece::Bytes(Cow::Owned(response));
         for piece in [Some(response), replay, refused].into_iter().flatten() {
-            connection.outbox.tell(lane, piece);
+            connection.outbox.splice(lane, piece);
         }
         connection.outbox.wrote(written);
         self.weigh(key);
@@ -150,7 +150,7 @@ impl<N: Network> Server<N> {
             written = sent.bytes;
         }
         if written < pong.len() {
-            connection.outbox.tell_latest(lane, pong.to_vec(), PONGS);
+            connection.outbox.splice_latest(lane, pong.to_vec(), PONGS);
             connection.outbox.wrote(written);
         }
     }
@@ -227,7 +227,7 @@ impl<N: Network> Server<N> {
             return;
         };
         let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
-        connection.outbox.tell(lane, text(json));
+        connection.outbox.splice(lane, text(json));
         self.will_write(key);
     }
 }

@@ -214,7 +214,7 @@ impl<N: Network> Server<N> {
         let Some(connection) = self.connection(ticket.key) else {
             return;
         };
-        if !connection.outbox.is_through() {
+        if !connection.outbox.is_drained() {
             return self.end(ticket.key, Gone::CloseTimeout);
         }
         if let Stage::Closing(farewell) = &mut connection.stage {
@@ -308,7 +308,7 @@ impl<N: Network> Server<N> {
             connection.flags.set(Flags::PINGED);
             connection
                 .outbox
-                .tell(lane, Piece::Bytes(Cow::Borrowed(PING)));
+                .splice(lane, Piece::Bytes(Cow::Borrowed(PING)));
             self.cap_silence(interval, key);
             self.will_write(key);
         }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hushd::chat::Key;
-use hushd::feed::Owed;
+use hushd::feed::NextWrite;
 use hushd::server::{Moment, Network, Readiness, Ready, Received, Sent, Signal, Transport};
 use rustix::io::Errno;
 
@@ -538,7 +538,7 @@ impl World {
             left -= part.len();
         }
         let full = bytes < offered;
-        let is_all = offered < self.offer && parts.len() < Owed::MOST;
+        let is_all = offered < self.offer && parts.len() < NextWrite::MAX_SLICES;
         socket.lags = full || socket.lags && !is_all;
         if full {
             (socket.told_full, socket.was_full, socket.wants_room) = (true, true, true);
@@ -744,7 +744,7 @@ mod tests {
             (false, &[100], false),
             (false, &[50], true),
             (true, &[60, 40], true),
-            (true, &[1; Owed::MOST], true),
+            (true, &[1; NextWrite::MAX_SLICES], true),
             (true, &[99], false),
             (true, &[150, 150], true),
             (false, &[10], true),
