@@ -6,7 +6,7 @@ use std::time::Duration;
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use hushd::ws::deflate::{Deflater, Inflater};
 use hushd::ws::extension::{Window, negotiate};
-use hushd::ws::handshake::{Key, choose_subprotocol};
+use hushd::ws::handshake::{WebSocketKey, choose_subprotocol};
 use hushd::ws::mask::unmask;
 use hushd::ws::utf8::Utf8;
 use hushd::ws::{Decoder, Frame, Header, Rules};
@@ -105,7 +105,9 @@ fn frames(group: &mut BenchmarkGroup<'_, WallTime>) {
 
 fn handshake(group: &mut BenchmarkGroup<'_, WallTime>) {
     group.bench_function("key and accept", |bencher| {
-        bencher.iter(|| Key::parse(black_box(b"dGhlIHNhbXBsZSBub25jZQ==")).map(|key| key.accept()));
+        bencher.iter(|| {
+            WebSocketKey::parse(black_box(b"dGhlIHNhbXBsZSBub25jZQ==")).map(|key| key.accept())
+        });
     });
     group.bench_function("subprotocol", |bencher| {
         let offers = [&b"chat.v1, chat"[..]];

@@ -3,7 +3,7 @@
 #![no_main]
 
 use hushd::ws::extension::{Window, negotiate};
-use hushd::ws::handshake::{Key, choose_subprotocol, tokens};
+use hushd::ws::handshake::{WebSocketKey, choose_subprotocol, tokens};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
@@ -31,6 +31,6 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(offered, Some(chosen));
     }
     for header in headers() {
-        let _ = Key::parse(header).map(|key| key.accept());
+        let _ = WebSocketKey::parse(header).map(|key| key.accept());
     }
 });

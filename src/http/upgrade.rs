@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use crate::ws::extension::{Deflate, negotiate};
-use crate::ws::handshake::{Key, VERSION, choose_subprotocol};
+use crate::ws::handshake::{VERSION, WebSocketKey, choose_subprotocol};
 
 use super::fields::Name;
 use super::refusal::Refusal;
@@ -58,7 +58,9 @@ impl<'a> Upgrade<'a> {
         if fields.one(Name::Version)? != Some(VERSION.as_bytes()) {
             return Err(Refusal::UnknownVersion);
         }
-        let accept = Key::parse(key).map_err(|_| Refusal::MalformedKey)?.accept();
+        let accept = WebSocketKey::parse(key)
+            .map_err(|_| Refusal::MalformedKey)?
+            .accept();
         site.origins
             .admit(fields.one(Name::Origin)?, request.authority.as_ref())?;
         let offers = fields.all(Name::Subprotocols);

@@ -20,19 +20,19 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// What a client sends in `Sec-WebSocket-Key`: 16 bytes in base64 (RFC 6455, section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Key([u8; 24]);
+pub struct WebSocketKey([u8; 24]);
 
-impl Key {
+impl WebSocketKey {
     /// The key in a header's value.
     ///
     /// # Errors
     ///
     /// [`BadHeader`] if the value is not base64 of exactly 16 bytes.
-    pub fn parse(value: &[u8]) -> Result<Key, BadHeader> {
+    pub fn parse(value: &[u8]) -> Result<WebSocketKey, BadHeader> {
         let key = <[u8; 24]>::try_from(value.trim_ascii()).map_err(|_| BadHeader)?;
         // The engine asks for whole groups of three before it sees the padding.
         match BASE64.decode_slice(key, &mut [0; 18]) {
-            Ok(16) => Ok(Key(key)),
+            Ok(16) => Ok(WebSocketKey(key)),
             Ok(_) | Err(_) => Err(BadHeader),
         }
     }
@@ -164,13 +164,18 @@ mod tests {
             (b"dGhlIHNhbXBs ZSBub25jZQ==", false),  // a space
             (b"dGhlIHNhbXBsZSBub25jZQ==,a", false), // a list
         ] {
-            assert_eq!(Key::parse(value).is_ok(), ok, "{}", value.escape_ascii());
+            assert_eq!(
+                WebSocketKey::parse(value).is_ok(),
+                ok,
+                "{}",
+                value.escape_ascii()
+            );
         }
     }
 
     #[test]
     fn the_rfcs_key_is_answered_with_the_rfcs_accept() {
-        let key = Key::parse(b"dGhlIHNhbXBsZSBub25jZQ==").unwrap();
+        let key = WebSocketKey::parse(b"dGhlIHNhbXBsZSBub25jZQ==").unwrap();
         assert_eq!(&key.accept(), b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
 
