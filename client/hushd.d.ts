@@ -1,77 +1,83 @@
-// Types of hushd.js: one room of a hushd server, kept open.
+// Types of hushd.js, a client of one chat room that keeps the connection open.
 
-/** Opens the room at `url` (`ws://host/tea`) and keeps it open until `close()`. */
+/** Connects to the room at `url` (`ws://host/tea`) and reconnects until `close()`. */
 export function connect(url: string | URL, options?: Options): Room;
 
 export interface Options extends Partial<Saved> {
-  /** What to offer, best first. Without `chat.v1` among them all is plain text. */
+  /** The subprotocols to offer, the preferred one first. Without `chat.v1` in the list, messages are plain text. */
   protocols?: string[];
-  /** The longest wait before the first new try, in ms; it doubles with each (500). */
+  /** The longest wait before the first reconnect, in ms; it doubles with each attempt (500). */
   slot?: number;
-  /** The longest wait of all, in ms (30,000). */
+  /** The upper bound of the wait, in ms (30,000). */
   cap?: number;
-  /** Where there is no global one, such as that of the package `ws`. */
+  /** The WebSocket to use where there is no global one, such as that of the package `ws`. */
   WebSocket?: new (url: URL, protocols: string[]) => WebSocket;
 }
 
-/** Where a room was left. As options of the next `connect` it goes on there, as the same member. */
+/** The state of a client. As options of the next `connect` it continues from there, as the same member. */
 export interface Saved {
-  /** The wish for a name; without it one is a guest. */
+  /** The wanted name; without one the client is a guest. */
   name?: string;
-  /** A secret: whoever has it is us. */
+  /** A secret: a client that has it takes over our place. */
   session?: string;
-  /** `EPOCH.SEQ` of the last message heard. */
+  /** `EPOCH.SEQ` of the last message received. */
   since?: string;
-  /** What was said and not acknowledged; it is said again under the same id, and heard once. */
+  /** Messages not acknowledged yet. They are sent again under the same id, and published once. */
   pending: { id: string; text: string }[];
 }
 
 export interface Room {
-  /** `closed` after `close()`, or once another connection took over our session. */
+  /** `closed` after `close()`, or after another connection took over our session. */
   readonly state: 'connecting' | 'open' | 'waiting' | 'closed';
-  /** While waiting: when the next try comes, in ms since 1970. */
+  /** While waiting: the time of the next attempt, in ms since 1970. */
   readonly until: number;
-  /** What the server chose. On the plain ones, `chat` and none, there are no names, acknowledgements are guessed
-   *  from the echo, and only `state`, `welcome` and `message` happen. */
+  /** The subprotocol that the server chose. With `chat` or none there are no names, the echo of a text counts as its
+   *  acknowledgement, and the only events are `state`, `welcome` and `message`. */
   readonly protocol: 'chat.v1' | 'chat' | '';
-  /** What the room calls us. */
+  /** Our name in this room. */
   readonly name: string;
   /** Our number in this room, for as long as the session lives. */
   readonly member: number;
 
-  /** Calls `listener` for each event of this type, in order. Gives back what takes it off again. */
+  /** Calls `listener` for each event of this type, in order. Returns a function that removes the listener. */
   on<T extends keyof Events>(type: T, listener: (event: Events[T]) => void): () => boolean;
 
-  /** Says `text`, now or when we can, across any number of reconnects. Resolves with the id once the room has heard
-   *  it; rejects with an error whose `code` is one of `Failure`. Half a character (an emoji that was cut) is said as
-   *  U+FFFD. */
+  /** Sends `text` as soon as possible, across any number of reconnects. Resolves with the id when the room has
+   *  published it; rejects with an error whose `code` is one of `Failure`. Half a surrogate pair becomes U+FFFD. */
   send(text: string, id?: string): Promise<string>;
 
-  /** Gives up a message not acknowledged; it may have been heard all the same. */
-  forget(id: string): void;
+  /** Stops resending a pending message. The room may have published it all the same. */
+  cancel(id: string): void;
 
-  /** Sends any other frame of docs/protocol.md. False if we cannot just now. */
-  tell(frame: { type: 'who' } | { type: 'history'; before?: number; limit?: number } | { type: string }): boolean;
+  /** Sends any other frame of docs/protocol.md. Returns false if there is no connection to send it on. */
+  sendFrame(frame: { type: 'who' } | { type: 'history'; before?: number; limit?: number } | { type: string }): boolean;
 
-  /** Asks for a name, now or when we can, and again if the connection breaks first; a `name` event tells which one we
-   *  got. */
+  /** Asks for a name as soon as possible, and again if the connection breaks before the answer; a `name` event tells
+   *  the name that the room gave us. */
   rename(name: string): void;
 
   /** Whether `text` is small enough for a message here, under an id of usual length or this one. */
   fits(text: string, id?: string): boolean;
 
-  /** Dials now, not later; asks an open connection whether it is alive. */
-  nudge(): void;
+  /** Makes the next attempt now; on an open connection sends a ping. */
+  reconnect(): void;
 
-  /** The options with which another `connect` goes on where this one stands. */
+  /** Options with which another `connect` continues from here. */
   save(): Saved;
 
-  /** Leaves. What is pending stays so, and `save()` tells it. */
+  /** Disconnects for good. Pending messages stay pending, and `save()` returns them. */
   close(): void;
+
+  /** @deprecated The earlier name of `cancel`. */
+  forget: Room['cancel'];
+  /** @deprecated The earlier name of `sendFrame`. */
+  tell: Room['sendFrame'];
+  /** @deprecated The earlier name of `reconnect`. */
+  nudge: Room['reconnect'];
 }
 
-/** The server's error codes, and our own: `too_large` for here, `unknown` if a plain connection was lost before the
- *  echo, `forgotten` by `forget()`. */
+/** The server's error codes, and those of the library: `too_large` for this server, `unknown` if a plain connection was
+ *  lost before the echo, `forgotten` after `cancel()`. */
 export type Failure = ErrorCode | 'too_large' | 'unknown' | 'forgotten';
 export type ErrorCode = 'bad_request' | 'unknown_type' | 'unsupported' | 'bad_name' | 'busy';
 
@@ -98,14 +104,14 @@ export interface Welcome {
   session: string;
   epoch: string;
   seq: number;
-  /** Whether exactly what we missed follows, and not just the newest messages. */
+  /** Whether exactly the messages after `since` follow, and not only the newest ones. */
   resumed: boolean;
   online: number;
   ping: number;
   max_message: number;
 }
 
-/** Has one of `text`, `base64` and `size` (too large to be shown here). On a plain connection `seq`, `from` and `member`
+/** Has one of `text`, `base64` and `size` (if the message is too large for a frame of JSON). On a plain connection `seq`, `from` and `member`
  *  are missing. */
 export interface Message {
   seq?: number;
@@ -116,6 +122,6 @@ export interface Message {
   base64?: string;
   size?: number;
   id?: string;
-  /** Whether it is ours. */
+  /** Whether we sent it. */
   own: boolean;
 }

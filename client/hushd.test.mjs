@@ -254,7 +254,12 @@ test('errors reach whom they concern', async () => {
   mock.timers.tick(1001);
   assert.deepEqual(last().heard().filter(({ id }) => id === 'c-2').length, 2);
   assert.equal(await outcome(room.send('é'.repeat(500))), 'too_large');
-  assert.equal(await outcome(((sent) => (room.forget('c-3'), sent))(room.send('z', 'c-3'))), 'forgotten');
+  assert.equal(await outcome(((sent) => (room.cancel('c-3'), sent))(room.send('z', 'c-3'))), 'forgotten');
+});
+
+test('the names of version 0.1 still work', () => {
+  const { room } = enter();
+  for (const [old, name] of [['forget', 'cancel'], ['tell', 'sendFrame'], ['nudge', 'reconnect']]) assert.equal(room[old], room[name]);
 });
 
 test('without chat.v1 the oldest text under way that reads the same is ours', async () => {
