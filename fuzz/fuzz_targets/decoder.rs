@@ -26,35 +26,35 @@ fuzz_target!(|data: &[u8]| {
     assert_eq!(read(pieces, &rules), model::read(stream, &rules));
 });
 
-fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, rules: &Rules) -> model::Reading {
+fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, rules: &Rules) -> model::Transcript {
     let mut decoder = Decoder::default();
-    let mut reading = model::Reading::default();
+    let mut transcript = model::Transcript::default();
     for piece in pieces {
         let mut bytes = piece.to_vec();
         let mut input = &mut bytes[..];
         loop {
             match decoder.next(&mut input, rules) {
                 Ok(Some(event)) => {
-                    reading.events.push(format!("{event:?}"));
+                    transcript.events.push(format!("{event:?}"));
                     if let Event::Close(_) = event {
-                        reading.unfinished = decoder.in_message();
-                        return reading;
+                        transcript.unfinished = decoder.in_message();
+                        return transcript;
                     }
                 }
                 Ok(None) => break,
                 Err(violation) => {
-                    return model::Reading {
+                    return model::Transcript {
                         violation: Some(violation),
                         unfinished: true,
-                        ..reading
+                        ..transcript
                     };
                 }
             }
         }
-        reading.unfinished = decoder.in_message();
+        transcript.unfinished = decoder.in_message();
         assert_eq!(
             decoder.holds() > 0,
-            reading.unfinished,
+            transcript.unfinished,
             "heap is held when idle"
         );
         assert!(
@@ -63,5 +63,5 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, rules: &Rules) -> model::Rea
             "heap beyond the limit"
         );
     }
-    reading
+    transcript
 }

@@ -1,43 +1,28 @@
-//! The WebSocket protocol, server side, without IO: bytes in, events out; messages in, frames out.
+//! The WebSocket protocol (RFC 6455) with permessage-deflate (RFC 7692), server side and without IO:
+//! received bytes become events, messages become frames.
 //!
-//! Two rules hold everywhere: whatever a client may not send is refused as soon as it shows, by a header
-//! or by the first byte of a text that cannot be, with a named [`Violation`]; and a client that is between
-//! two messages costs nothing.
-//! RFC 6455 is the protocol, RFC 7692 its compression.
+//! Two rules hold in every file. Invalid input is rejected at the first byte that proves it invalid,
+//! with a named [`Violation`]. And a client between two messages costs no heap memory.
+//!
+//! Imports between these files run one way. The longest path is [`decoder`], `event`, [`utf8`],
+//! [`violation`], `close_code`.
 
-mod blocks;
-pub mod close;
+mod close_code;
+mod close_payload;
 pub mod decoder;
 pub mod deflate;
+mod event;
 pub mod extension;
 pub mod frame;
-mod gathered;
 pub mod handshake;
-mod held;
 pub mod mask;
+mod message;
 pub mod utf8;
 pub mod violation;
 
-pub use close::CloseCode;
-pub use decoder::{Decoder, Event, Rules};
+pub use close_code::CloseCode;
+pub use decoder::{Decoder, Rules};
+pub use event::Event;
 pub use frame::{Frame, Header, OpCode};
+pub use message::Message;
 pub use violation::Violation;
-
-/// A whole message, as it is said and heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Message<'a> {
-    /// Text.
-    Text(&'a str),
-    /// Bytes.
-    Binary(&'a [u8]),
-}
-
-impl<'a> Message<'a> {
-    /// What is said, as bytes.
-    pub fn bytes(self) -> &'a [u8] {
-        match self {
-            Message::Text(text) => text.as_bytes(),
-            Message::Binary(bytes) => bytes,
-        }
-    }
-}

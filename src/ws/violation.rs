@@ -1,19 +1,19 @@
-//! What a client may not do, by name, and the close code that answers it.
+//! Violations: every way in which a client can break the protocol, and the close code for each.
 
 use std::fmt;
 
-use super::CloseCode;
+use super::close_code::CloseCode;
 
-/// Why a connection is failed (RFC 6455, section 7.1.7). Displays as one sentence.
+/// The reason for which the server fails a connection (RFC 6455, section 7.1.7). Displays as one sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
     /// A frame without a mask (section 5.1).
     Unmasked,
-    /// RSV2, RSV3, or RSV1 where no extension gave it a meaning (section 5.2; RFC 7692, section 6).
+    /// RSV2 or RSV3 is set, or RSV1 where no extension defines it (section 5.2; RFC 7692, section 6).
     ReservedBits,
     /// An opcode of 3 to 7 or 11 to 15 (section 5.2).
     ReservedOpCode(u8),
-    /// A length that fits a shorter form (section 5.2).
+    /// A length that would fit a shorter form (section 5.2).
     LengthNotMinimal,
     /// A length with its most significant bit set (section 5.2).
     LengthOutOfRange,
@@ -21,28 +21,28 @@ pub enum Violation {
     LongControl,
     /// A control frame in fragments (section 5.5).
     FragmentedControl,
-    /// A continuation where no message has begun (section 5.4).
+    /// A continuation frame outside a message (section 5.4).
     NothingToContinue,
-    /// A new message in the middle of another (section 5.4).
+    /// A new message between the fragments of another (section 5.4).
     MessageUnfinished,
-    /// A Close whose payload is a single byte (section 5.5.1).
-    HalfCloseCode,
+    /// A Close whose payload is a single byte, too short for a code (section 5.5.1).
+    TruncatedCloseCode,
     /// A Close with a code that must not be sent (section 7.4).
     BadCloseCode(u16),
     /// Text, or the reason in a Close, that is not UTF-8 (sections 5.5.1 and 8.1).
     InvalidUtf8,
-    /// A compressed message that is not DEFLATE (RFC 7692, section 7.2.2).
+    /// A compressed message that is not valid DEFLATE data (RFC 7692, section 7.2.2).
     CorruptDeflate,
-    /// A message beyond the limit, as sent or inflated (section 10.4).
+    /// A message over the size limit, as sent or when inflated (section 10.4).
     TooBig,
-    /// A message of more frames than the limit (section 10.4).
+    /// A message in more frames than the limit allows (section 10.4).
     TooManyFrames,
-    /// No fault of the client: the system has no memory left for its message.
+    /// The system has no memory for the message. This is the only variant that is not the client's fault.
     OutOfMemory,
 }
 
 impl Violation {
-    /// The code that the connection is closed with: the one place where causes become consequences.
+    /// The code of the Close that answers the violation. No other code maps violations to close codes.
     pub fn close_code(self) -> CloseCode {
         match self {
             Violation::Unmasked
@@ -54,7 +54,7 @@ impl Violation {
             | Violation::FragmentedControl
             | Violation::NothingToContinue
             | Violation::MessageUnfinished
-            | Violation::HalfCloseCode
+            | Violation::TruncatedCloseCode
             | Violation::BadCloseCode(_) => CloseCode::PROTOCOL_ERROR,
             Violation::InvalidUtf8 | Violation::CorruptDeflate => CloseCode::INVALID_PAYLOAD,
             Violation::TooBig => CloseCode::TOO_BIG,
@@ -76,7 +76,7 @@ impl fmt::Display for Violation {
             Violation::FragmentedControl => "a control frame is fragmented",
             Violation::NothingToContinue => "a continuation frame continues no message",
             Violation::MessageUnfinished => "a message begins before the last one has ended",
-            Violation::HalfCloseCode => "a close frame holds half a close code",
+            Violation::TruncatedCloseCode => "a close frame holds half a close code",
             Violation::BadCloseCode(code) => {
                 return write!(f, "close code {code} must not be sent");
             }

@@ -1,37 +1,41 @@
-//! A deliberately naive decoder to compare the real one with: it sees the whole stream at once, goes
-//! through it a frame at a time and copies everything. The fuzz targets share this file.
+//! A reference decoder for tests, deliberately naive: it sees the whole stream at once, reads it a frame
+//! at a time and copies everything. The fuzz targets share this file.
 
 use super::{CloseCode, Event, Rules, Violation};
 
-/// What a stream says.
+/// Everything that a decoder reports about a stream.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Reading {
-    /// The events, as their debug output.
+pub(super) struct Transcript {
+    /// The debug output of each event.
     pub(super) events: Vec<String>,
-    /// What failed the connection.
+    /// The violation that failed the connection.
     pub(super) violation: Option<Violation>,
-    /// Whether the stream breaks off within a message, a frame or a header.
+    /// Whether the stream ends within a message, a frame or a header.
     pub(super) unfinished: bool,
 }
 
 /// Reads a whole stream, up to the first violation or Close.
-pub(super) fn read(stream: &[u8], rules: &Rules) -> Reading {
-    let mut reading = Reading::default();
-    reading.violation = read_frames(stream, rules, &mut reading).err();
-    reading
+pub(super) fn read(stream: &[u8], rules: &Rules) -> Transcript {
+    let mut transcript = Transcript::default();
+    transcript.violation = read_frames(stream, rules, &mut transcript).err();
+    transcript
 }
 
-struct Message {
+struct ModelMessage {
     text: bool,
     compressed: bool,
     payload: Vec<u8>,
     frames: u32,
 }
 
-fn read_frames(mut stream: &[u8], rules: &Rules, reading: &mut Reading) -> Result<(), Violation> {
-    let mut message: Option<Message> = None;
+fn read_frames(
+    mut stream: &[u8],
+    rules: &Rules,
+    transcript: &mut Transcript,
+) -> Result<(), Violation> {
+    let mut message: Option<ModelMessage> = None;
     loop {
-        reading.unfinished = message.is_some() || !stream.is_empty();
+        transcript.unfinished = message.is_some() || !stream.is_empty();
         let bit = |byte: usize, bit: u8| stream[byte] & bit != 0;
 
         if stream.is_empty() {
@@ -94,7 +98,7 @@ fn read_frames(mut stream: &[u8], rules: &Rules, reading: &mut Reading) -> Resul
                 (None, 0) => return Err(Violation::NothingToContinue),
                 (None, _) => {
                     let text = opcode == 1;
-                    message = Some(Message {
+                    message = Some(ModelMessage {
                         text,
                         compressed,
                         payload: vec![],
@@ -109,17 +113,17 @@ fn read_frames(mut stream: &[u8], rules: &Rules, reading: &mut Reading) -> Resul
                     }
                 }
             }
-            let gathered = message.as_ref().map_or(0, |message| message.payload.len());
-            let mut most = rules.max_message;
+            let received = message.as_ref().map_or(0, |message| message.payload.len());
+            let mut max_wire_bytes = rules.max_message;
             if message.as_ref().is_some_and(|message| message.compressed) {
-                most += most / 64 + 64;
+                max_wire_bytes += max_wire_bytes / 64 + 64;
             }
-            if gathered as u128 + length > most as u128 {
+            if received as u128 + length > max_wire_bytes as u128 {
                 return Err(Violation::TooBig);
             }
         }
 
-        // All limits are passed, so the length is small.
+        // The length is within all limits, so it is small.
         let end = (head + length as usize).min(stream.len());
         let whole = end == head + length as usize;
         let mask = &stream[head - 4..head];
@@ -142,9 +146,9 @@ fn read_frames(mut stream: &[u8], rules: &Rules, reading: &mut Reading) -> Resul
                 9 => Event::Ping(&payload),
                 _ => Event::Pong(&payload),
             };
-            reading.events.push(format!("{event:?}"));
+            transcript.events.push(format!("{event:?}"));
             if opcode == 8 {
-                reading.unfinished = message.is_some();
+                transcript.unfinished = message.is_some();
                 return Ok(());
             }
         } else if let Some(mut so_far) = message.take() {
@@ -163,7 +167,7 @@ fn read_frames(mut stream: &[u8], rules: &Rules, reading: &mut Reading) -> Resul
                 _ => Event::Binary(payload),
             };
             if whole && fin {
-                reading.events.push(format!("{event:?}"));
+                transcript.events.push(format!("{event:?}"));
             } else {
                 message = Some(so_far);
             }
@@ -174,7 +178,7 @@ fn read_frames(mut stream: &[u8], rules: &Rules, reading: &mut Reading) -> Resul
     }
 }
 
-/// Whether the bytes are text, or could become it if they are not complete.
+/// Whether the bytes are valid UTF-8, or could become valid if more bytes follow.
 fn is_text(bytes: &[u8], complete: bool) -> bool {
     match str::from_utf8(bytes) {
         Ok(_) => true,
@@ -184,7 +188,7 @@ fn is_text(bytes: &[u8], complete: bool) -> bool {
 
 fn check_close(payload: &[u8], whole: bool) -> Result<(), Violation> {
     if payload.len() == 1 && whole {
-        return Err(Violation::HalfCloseCode);
+        return Err(Violation::TruncatedCloseCode);
     }
     if payload.len() < 2 {
         return Ok(());
@@ -207,7 +211,8 @@ fn close(payload: &[u8]) -> Result<Event<'_>, Violation> {
     if payload.is_empty() {
         return Ok(Event::Close(None));
     }
-    let code = CloseCode::received(u16::from_be_bytes([payload[0], payload[1]]))?;
+    let code = u16::from_be_bytes([payload[0], payload[1]]);
+    let code = CloseCode::received(code).ok_or(Violation::BadCloseCode(code))?;
     let reason = str::from_utf8(&payload[2..]).map_err(|_| Violation::InvalidUtf8)?;
     Ok(Event::Close(Some((code, reason))))
 }

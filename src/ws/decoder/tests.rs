@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-use super::super::blocks::Blocks;
-use super::model::{self, Reading};
+use super::blocks::Blocks;
+use super::model::{self, Transcript};
 use super::*;
 
 const RULES: Rules = Rules {
@@ -35,10 +35,10 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What the decoder makes of pieces of a stream.
-fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, rules: &Rules) -> Reading {
+/// What the decoder reports when it reads a stream in these pieces.
+fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, rules: &Rules) -> Transcript {
     let mut decoder = Decoder::default();
-    let mut reading = Reading::default();
+    let mut transcript = Transcript::default();
     let mut received = 0;
     for piece in pieces {
         let mut bytes = piece.to_vec();
@@ -47,43 +47,44 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, rules: &Rules) -> Reading {
         loop {
             match decoder.next(&mut input, rules) {
                 Ok(Some(event)) => {
-                    reading.events.push(format!("{event:?}"));
+                    transcript.events.push(format!("{event:?}"));
                     if let Event::Close(_) = event {
-                        reading.unfinished = decoder.in_message();
-                        return reading;
+                        transcript.unfinished = decoder.in_message();
+                        return transcript;
                     }
                 }
                 Ok(None) => break,
                 Err(violation) => {
-                    reading.violation = Some(violation);
-                    return Reading {
+                    transcript.violation = Some(violation);
+                    return Transcript {
                         unfinished: true,
-                        ..reading
+                        ..transcript
                     };
                 }
             }
         }
         assert!(input.is_empty());
-        reading.unfinished = decoder.in_message();
+        transcript.unfinished = decoder.in_message();
         assert_eq!(
-            decoder.held.is_some(),
-            reading.unfinished,
-            "heap is held when idle"
+            decoder.partial.is_some(),
+            transcript.unfinished,
+            "heap is in use when idle"
         );
-        assert_eq!(decoder.holds() > 0, reading.unfinished);
-        let held = size_of::<Held>() + Blocks::index(received);
+        assert_eq!(decoder.holds() > 0, transcript.unfinished);
+        let overhead = size_of::<Partial>() + Blocks::index(received);
         assert!(
-            decoder.holds() <= held + 2 * received,
+            decoder.holds() <= overhead + 2 * received,
             "heap beyond the bytes sent"
         );
-        let most = rules.most_sent(rules.deflate) + 125;
-        assert!(decoder.holds() <= held + most, "heap beyond the limit");
+        let most = rules.max_wire_bytes(rules.deflate) + 125;
+        assert!(decoder.holds() <= overhead + most, "heap beyond the limit");
     }
-    reading
+    transcript
 }
 
-/// Reads a stream in steps of every length and checks that all agree with the model.
-fn read_at_every_split(stream: &[u8], rules: &Rules) -> Reading {
+/// Reads a stream in pieces of every length and in every split into two pieces, and checks that each
+/// result equals the model's.
+fn read_at_every_split(stream: &[u8], rules: &Rules) -> Transcript {
     let whole = model::read(stream, rules);
     for step in 1..=stream.len() {
         assert_eq!(
@@ -128,7 +129,7 @@ fn what_the_client_says_is_the_same_at_every_split() {
             ],
             vec![Event::Binary(b"x")],
         ),
-        // Control frames in between, characters cut by fragments.
+        // Control frames between fragments, characters split between fragments.
         (
             vec![
                 frame(0x01, b"a\xc3"),
@@ -145,7 +146,7 @@ fn what_the_client_says_is_the_same_at_every_split() {
                 Event::Text("next"),
             ],
         ),
-        // A close in the middle of a message ends it.
+        // A Close between two fragments ends the stream.
         (
             vec![frame(0x02, b"a"), frame(0x88, b"")],
             vec![Event::Close(None)],
@@ -155,10 +156,10 @@ fn what_the_client_says_is_the_same_at_every_split() {
             vec![Event::Close(Some((CloseCode::NORMAL, "bye")))],
         ),
     ] {
-        let reading = read_at_every_split(&frames.concat(), &RULES);
-        assert_eq!(reading.violation, None);
+        let transcript = read_at_every_split(&frames.concat(), &RULES);
+        assert_eq!(transcript.violation, None);
         let want: Vec<_> = want.iter().map(|event| format!("{event:?}")).collect();
-        assert_eq!(reading.events, want);
+        assert_eq!(transcript.events, want);
     }
 }
 
@@ -179,7 +180,7 @@ fn violations_are_named_at_every_split() {
             Violation::MessageUnfinished,
         ),
         (vec![frame(0xc1, b"a")], Violation::ReservedBits),
-        (vec![frame(0x88, b"\x03")], Violation::HalfCloseCode),
+        (vec![frame(0x88, b"\x03")], Violation::TruncatedCloseCode),
         (
             vec![frame(0x88, b"\x03\xec")],
             Violation::BadCloseCode(1004),
@@ -201,9 +202,9 @@ fn violations_are_named_at_every_split() {
             Violation::TooBig,
         ),
     ] {
-        let reading = read_at_every_split(&frames.concat(), &RULES);
-        assert_eq!(reading.violation, Some(want));
-        assert!(reading.events.len() < frames.len());
+        let transcript = read_at_every_split(&frames.concat(), &RULES);
+        assert_eq!(transcript.violation, Some(want));
+        assert!(transcript.events.len() < frames.len());
     }
 }
 
@@ -245,26 +246,26 @@ fn a_compressed_message_is_marked_by_its_first_frame_alone() {
         (vec![frame(0xc9, b"")], Err(Violation::ReservedBits)),
         (vec![frame(0xc2, &[0; 1_080])], Err(Violation::TooBig)),
     ] {
-        let reading = read_at_every_split(&frames.concat(), &DEFLATE);
+        let transcript = read_at_every_split(&frames.concat(), &DEFLATE);
         match want {
-            Ok(event) => assert_eq!(reading.events, [format!("{event:?}")]),
-            Err(violation) => assert_eq!(reading.violation, Some(violation)),
+            Ok(event) => assert_eq!(transcript.events, [format!("{event:?}")]),
+            Err(violation) => assert_eq!(transcript.violation, Some(violation)),
         }
     }
 }
 
 #[test]
 fn text_fails_at_the_first_impossible_byte_and_not_at_its_end() {
-    // The first fragment's first bytes are fine, the last one received is not, and more would follow.
+    // The last byte received is the first invalid one, and the declared length promises more bytes.
     let text = b"\xce\xba\xe1\xbd\xb9\xf4\x90\x80\x80ed";
     let declared = frame(0x01, text);
     let fails_at = declared.len() - text.len() + 7;
-    let reading = read(declared[..fails_at - 1].chunks(1), &RULES);
-    assert_eq!((reading.violation, reading.unfinished), (None, true));
+    let transcript = read(declared[..fails_at - 1].chunks(1), &RULES);
+    assert_eq!((transcript.violation, transcript.unfinished), (None, true));
     for step in 1..=fails_at {
-        let reading = read(declared[..fails_at].chunks(step), &RULES);
+        let transcript = read(declared[..fails_at].chunks(step), &RULES);
         assert_eq!(
-            reading.violation,
+            transcript.violation,
             Some(Violation::InvalidUtf8),
             "step {step}"
         );
@@ -308,8 +309,8 @@ fn a_declared_length_costs_nothing_and_is_judged_by_the_header() {
             let mut stream = vec![first, 0xff];
             stream.extend(length.to_be_bytes());
             stream.extend(MASK);
-            let reading = read_at_every_split(&stream, &rules);
-            assert_eq!(reading.violation, Some(Violation::TooBig), "{length}");
+            let transcript = read_at_every_split(&stream, &rules);
+            assert_eq!(transcript.violation, Some(Violation::TooBig), "{length}");
         }
     }
 
@@ -322,20 +323,20 @@ fn a_declared_length_costs_nothing_and_is_judged_by_the_header() {
 }
 
 #[test]
-fn many_small_pieces_of_a_big_message_do_not_hold_more_than_it() {
+fn many_small_pieces_of_a_big_message_take_no_more_memory_than_the_message() {
     let rules = Rules {
         max_message: 1 << 20,
         ..RULES
     };
     for first in [0x81u8, 0x82] {
         let stream = frame(first, &vec![b'a'; 1 << 20]);
-        let reading = read(stream.chunks(7), &rules);
-        assert_eq!((reading.events.len(), reading.violation), (1, None));
+        let transcript = read(stream.chunks(7), &rules);
+        assert_eq!((transcript.events.len(), transcript.violation), (1, None));
     }
 }
 
 #[test]
-fn a_message_in_one_piece_is_given_where_it_lies() {
+fn a_message_in_one_piece_is_returned_as_a_slice_of_the_input() {
     let mut bytes = [frame(0x81, b"Hello"), frame(0x89, b"there?")].concat();
     let addresses = bytes.as_ptr_range();
     let mut input = &mut bytes[..];
@@ -348,11 +349,11 @@ fn a_message_in_one_piece_is_given_where_it_lies() {
         };
         assert!(addresses.contains(&payload.as_ptr()));
         assert_eq!(decoder.holds(), 0);
-        assert!(decoder.held.is_none());
+        assert!(decoder.partial.is_none());
     }
 }
 
-/// Bytes that are text, broken text or anything.
+/// Valid UTF-8, invalid UTF-8 or arbitrary bytes.
 fn payload() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         4 => "[a-z é中😀]{0,40}".prop_map(String::into_bytes),
@@ -361,7 +362,7 @@ fn payload() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// One message in fragments with control frames in between, as a careful client sends it.
+/// One valid message in fragments, with control frames between them.
 fn message() -> impl Strategy<Value = Vec<u8>> {
     let fragments = prop::collection::vec((any::<Index>(), control()), 0..6);
     let first = select(&[0x01u8, 0x01, 0x02, 0x41, 0x42][..]);
@@ -384,7 +385,7 @@ fn control() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![3 => Just(vec![]), 2 => some]
 }
 
-/// A frame that is not careful about anything.
+/// A frame with any first byte, usually an invalid one.
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     (any::<u8>(), payload()).prop_map(|(first, payload)| frame(first, &payload))
 }
@@ -404,7 +405,7 @@ fn stream() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn the_decoder_says_what_the_naive_model_says(
+    fn the_decoder_reports_what_the_naive_model_reports(
         stream in stream(),
         flips in prop::collection::vec((any::<Index>(), any::<u8>()), 0..2),
         keep in any::<Index>(),

@@ -1,27 +1,28 @@
-//! Bytes that come in pieces, held in blocks of one size until all are there.
+//! Fixed-size blocks: the buffers of a payload that arrives in pieces. They limit heap fragmentation.
 //!
-//! One buffer that grows would leave holes of every size in the heap: thousands of half messages then cost
-//! the process up to twice what they hold. A block that is given back fits whoever needs the next.
+//! A single buffer that grows leaves holes of every size in the heap. With thousands of partial messages
+//! the process then takes up to twice the memory that they use. A freed block fits any other message.
 
 use std::mem;
 
-use super::Violation;
+use crate::ws::violation::Violation;
 
-/// Bytes of a block; in tests few, so that many blocks come together.
+/// Size of a block in bytes. It is small in tests, so that a short payload takes several blocks.
 const BLOCK: usize = if cfg!(any(test, fuzzing)) {
     128
 } else {
     16 * 1024
 };
 
-// The payload of a control frame lies in one.
+// The payload of a control frame fits one block.
 const _: () = assert!(BLOCK >= 125);
 
-/// The bytes so far.
+/// The bytes received so far.
 #[derive(Debug, Default)]
 pub(super) struct Blocks {
-    /// Invariant: each holds `BLOCK` bytes.
+    /// Invariant: each block has exactly `BLOCK` bytes.
     full: Vec<Vec<u8>>,
+    /// The block that is being filled.
     last: Vec<u8>,
 }
 
@@ -30,21 +31,21 @@ impl Blocks {
         self.full.len() * BLOCK + self.last.len()
     }
 
-    /// Bytes of heap.
+    /// Bytes of heap in use.
     pub(super) fn holds(&self) -> usize {
         self.full.capacity() * size_of::<Vec<u8>>() + self.full.len() * BLOCK + self.last.capacity()
     }
 
-    /// The first block, as far as it has come.
+    /// The first block, which may not be full yet.
     pub(super) fn first(&self) -> &[u8] {
         self.full.first().unwrap_or(&self.last)
     }
 
-    /// Adds a piece of what will be at most `most` bytes in all.
+    /// Appends a piece of a payload that will be at most `max_total` bytes long.
     ///
-    /// What is reserved doubles, so that many small pieces cost linear work, but never goes beyond a block,
-    /// nor beyond the `most` there can be.
-    pub(super) fn push(&mut self, mut piece: &[u8], most: usize) -> Result<(), Violation> {
+    /// The capacity doubles, so that many small pieces cost linear work. It never exceeds a block, nor
+    /// `max_total`.
+    pub(super) fn push(&mut self, mut piece: &[u8], max_total: usize) -> Result<(), Violation> {
         while !piece.is_empty() {
             if self.last.len() == BLOCK {
                 self.full.try_reserve(1).map_err(out_of_memory)?;
@@ -54,8 +55,8 @@ impl Blocks {
             let (now, later) = piece.split_at(piece.len().min(BLOCK - length));
             let needed = length + now.len();
             if needed > self.last.capacity() {
-                let room = BLOCK.min(most - self.full.len() * BLOCK);
-                let wanted = needed.max(room.min(2 * self.len()));
+                let max_length = BLOCK.min(max_total - self.full.len() * BLOCK);
+                let wanted = needed.max(max_length.min(2 * self.len()));
                 self.last
                     .try_reserve_exact(wanted - length)
                     .map_err(out_of_memory)?;
@@ -66,7 +67,7 @@ impl Blocks {
         Ok(())
     }
 
-    /// All bytes and the last of them, in one piece. While that takes place, up to as much again is held.
+    /// Concatenates all blocks and the last piece. During the call, up to twice the memory is in use.
     pub(super) fn join(self, last: &[u8]) -> Result<Vec<u8>, Violation> {
         let length = self.len() + last.len();
         let mut blocks = self.full.into_iter().chain([self.last]);
@@ -93,8 +94,8 @@ mod tests {
     use super::*;
 
     impl Blocks {
-        /// The most bytes that it takes to find the blocks of so many bytes.
-        pub(in crate::ws) fn index(length: usize) -> usize {
+        /// The largest heap size of the list of full blocks, for a payload of `length` bytes.
+        pub(in crate::ws::decoder) fn index(length: usize) -> usize {
             let full = length / BLOCK;
             if full == 0 {
                 return 0;
