@@ -1,24 +1,25 @@
-//! The negotiation of permessage-deflate (RFC 7692, section 7.1), the one extension spoken here.
+//! The negotiation of permessage-deflate (RFC 7692, section 7.1), the only extension that the server
+//! supports.
 //!
-//! A connection owns neither a deflater nor an inflater, so every acceptance says that no context is
-//! taken over from one message to the next, in either direction. Two windows are enough for
-//! everybody, because a server may answer a window with a smaller one.
+//! A connection owns neither a deflater nor an inflater. Therefore every response disables context
+//! takeover, in both directions. Two windows are enough for all clients, because a server may answer an
+//! offered window with a smaller one.
 
 use std::borrow::Cow;
 
 use super::handshake::{BadHeader, is_token_byte};
 
-/// The window that messages to a client are compressed with.
+/// The LZ77 window with which the server compresses messages to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Window {
-    /// 512 bytes, for a client that asked for anything less than the largest.
+    /// 512 bytes, for a client that asked for any window below the largest.
     Bits9,
-    /// 32 KiB.
+    /// 32 KiB, the largest window and the default.
     Bits15,
 }
 
 impl Window {
-    /// The base-2 logarithm of the window's bytes.
+    /// The base-2 logarithm of the window's size in bytes.
     pub fn bits(self) -> u8 {
         match self {
             Window::Bits9 => 9,
@@ -27,10 +28,10 @@ impl Window {
     }
 }
 
-/// An accepted permessage-deflate.
+/// The result of a negotiation that accepted permessage-deflate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deflate {
-    /// What to compress with; messages from the client may use any window up to 32 KiB.
+    /// The window for messages to the client. Messages from the client may use any window up to 32 KiB.
     pub window: Window,
     response: &'static str,
 }
@@ -42,10 +43,10 @@ impl Deflate {
     }
 }
 
-/// The client's first offer that can be accepted, or `None`: then the connection goes uncompressed
-/// (RFC 7692, section 5.1).
+/// Accepts the first acceptable offer of a client. `None` if there is none, and then the connection stays
+/// uncompressed (RFC 7692, section 5.1).
 ///
-/// `headers` are the values of all `Sec-WebSocket-Extensions` headers, in order; they form one list.
+/// `headers` are the values of all `Sec-WebSocket-Extensions` headers, in order. They form one list.
 ///
 /// ```
 /// # use hushd::ws::extension::{Window, negotiate};
@@ -56,8 +57,7 @@ impl Deflate {
 ///
 /// # Errors
 ///
-/// [`BadHeader`] if a header breaks the grammar of RFC 6455, section 9.1, even behind an offer that
-/// could be accepted.
+/// [`BadHeader`] if a header breaks the grammar of RFC 6455, section 9.1, even after an acceptable offer.
 pub fn negotiate<'h>(
     headers: impl Iterator<Item = &'h [u8]>,
 ) -> Result<Option<Deflate>, BadHeader> {
@@ -75,10 +75,10 @@ pub fn negotiate<'h>(
     Ok(accepted)
 }
 
-/// Accepts an offer, unless it has a parameter "not defined for use in an offer", one "with an invalid
-/// value", or several "with the same name" (section 7), or asks for a window of 256 bytes, which zlib
-/// cannot make.
-fn accept(parameters: &[Parameter<'_>]) -> Option<Deflate> {
+/// Accepts an offer. `None` if the offer contains a parameter "not defined for use in an offer", one
+/// "with an invalid value", or several "with the same name" (section 7), and if it asks for a window of
+/// 256 bytes, which zlib does not support.
+fn accept(parameters: &[ExtensionParameter<'_>]) -> Option<Deflate> {
     let mut window = None;
     for (i, (name, value)) in parameters.iter().enumerate() {
         if parameters[..i].iter().any(|(earlier, _)| earlier == name) {
@@ -86,7 +86,7 @@ fn accept(parameters: &[Parameter<'_>]) -> Option<Deflate> {
         }
         match (*name, value.as_deref()) {
             ("server_no_context_takeover" | "client_no_context_takeover", None) => {}
-            // Whatever the client's window is, it can be inflated, so there is nothing to answer.
+            // The response need not limit the client's window, because the inflater supports all windows.
             ("client_max_window_bits", None) => {}
             ("client_max_window_bits", Some(bits)) => drop(window_bits(bits)?),
             ("server_max_window_bits", Some(bits)) => window = Some(window_bits(bits)?),
@@ -110,7 +110,8 @@ const NO_CONTEXT_15_BITS: &str = "permessage-deflate; server_no_context_takeover
 const NO_CONTEXT_9_BITS: &str = "permessage-deflate; server_no_context_takeover; \
      client_no_context_takeover; server_max_window_bits=9";
 
-/// 8 to 15, "a decimal integer value without leading zeroes" (sections 7.1.2.1 and 7.1.2.2).
+/// Parses window bits: 8 to 15, "a decimal integer value without leading zeroes" (sections 7.1.2.1 and
+/// 7.1.2.2).
 fn window_bits(value: &str) -> Option<u8> {
     match value.as_bytes() {
         [bits @ b'8'..=b'9'] => Some(bits - b'0'),
@@ -119,10 +120,10 @@ fn window_bits(value: &str) -> Option<u8> {
     }
 }
 
-type Parameter<'h> = (&'h str, Option<Cow<'h, str>>);
-type Offer<'h> = (&'h str, Vec<Parameter<'h>>);
+type ExtensionParameter<'h> = (&'h str, Option<Cow<'h, str>>);
+type ExtensionOffer<'h> = (&'h str, Vec<ExtensionParameter<'h>>);
 
-/// Reads one header by the grammar of RFC 6455, section 9.1:
+/// A parser for one header, by the grammar of RFC 6455, section 9.1:
 ///
 /// ```text
 /// extension-list  = 1#extension
@@ -134,8 +135,8 @@ struct Scanner<'h> {
 }
 
 impl<'h> Scanner<'h> {
-    /// The list has at least one element, not counting empty ones.
-    fn offer(&mut self) -> Result<Offer<'h>, BadHeader> {
+    /// Parses the first offer. A list has at least one element, empty ones not counted.
+    fn offer(&mut self) -> Result<ExtensionOffer<'h>, BadHeader> {
         while self.skip(b',') {}
         let name = self.token()?;
         let mut parameters = Vec::new();
@@ -151,7 +152,8 @@ impl<'h> Scanner<'h> {
         Ok((name, parameters))
     }
 
-    fn next_offer(&mut self) -> Result<Option<Offer<'h>>, BadHeader> {
+    /// Parses the next offer. `None` at the end of the header.
+    fn next_offer(&mut self) -> Result<Option<ExtensionOffer<'h>>, BadHeader> {
         if !self.rest.is_empty() && !self.skip(b',') {
             return Err(BadHeader);
         }
@@ -163,6 +165,7 @@ impl<'h> Scanner<'h> {
         }
     }
 
+    /// Parses the value of a parameter, which is a token or a quoted string.
     fn value(&mut self) -> Result<Cow<'h, str>, BadHeader> {
         if !self.skip(b'"') {
             return self.token().map(Cow::Borrowed);
@@ -189,7 +192,7 @@ impl<'h> Scanner<'h> {
         }
     }
 
-    /// A token and the whitespace around it.
+    /// Parses a token and skips the whitespace around it.
     fn token(&mut self) -> Result<&'h str, BadHeader> {
         self.skip_whitespace();
         let length = self
@@ -203,7 +206,7 @@ impl<'h> Scanner<'h> {
         super::handshake::token(token)
     }
 
-    /// Skips a separator, and the whitespace before it, if it comes next.
+    /// Skips whitespace, and then the separator if it comes next. Returns whether it did.
     fn skip(&mut self, separator: u8) -> bool {
         self.skip_whitespace();
         match self.rest.split_first() {
@@ -234,11 +237,11 @@ mod tests {
     }
 
     #[test]
-    fn the_offer_that_can_be_accepted_is() {
+    fn the_first_acceptable_offer_is_accepted() {
         for (headers, want) in [
             (&[][..], None),
             (&["permessage-deflate"], Some(NO_CONTEXT)),
-            // Chromium, Firefox, Python's websockets.
+            // The offers of Chromium, Firefox and Python's websockets.
             (
                 &["permessage-deflate; client_max_window_bits"],
                 Some(NO_CONTEXT),

@@ -1,22 +1,24 @@
-//! Frames: the headers that clients send, and whole frames as this server sends them.
+//! Frames: the parser for a client's frame headers, and the encoder for the server's frames.
 
-use super::{CloseCode, Message, Violation};
+use super::close_code::CloseCode;
+use super::message::Message;
+use super::violation::Violation;
 use crate::feed::Record;
 
-/// What a frame is (RFC 6455, section 5.2).
+/// The type of a frame (RFC 6455, section 5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpCode {
-    /// More of the message that has begun.
+    /// A further fragment of a message.
     Continuation = 0,
-    /// A message of UTF-8, or its first fragment.
+    /// A text message in UTF-8, or its first fragment.
     Text = 1,
-    /// A message of bytes, or its first fragment.
+    /// A binary message, or its first fragment.
     Binary = 2,
-    /// The last frame of a peer.
+    /// The last frame that a peer sends, part of the close handshake.
     Close = 8,
-    /// A question whether the peer is there.
+    /// A keepalive request, which the peer answers with a pong.
     Ping = 9,
-    /// The answer to a ping, or a sign of life.
+    /// The answer to a ping, or an unsolicited keepalive.
     Pong = 10,
 }
 
@@ -33,7 +35,8 @@ impl OpCode {
         }
     }
 
-    /// Whether the frame is about the connection itself: never fragmented, at most 125 bytes.
+    /// Whether this is a control frame: a frame about the connection itself, never fragmented, with a
+    /// payload of at most 125 bytes (section 5.5).
     pub fn is_control(self) -> bool {
         match self {
             OpCode::Close | OpCode::Ping | OpCode::Pong => true,
@@ -46,7 +49,7 @@ const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
 const RSV2_AND_RSV3: u8 = 0x30;
 const MASKED: u8 = 0x80;
-/// The longest payload of a control frame, and of the shortest length form.
+/// The longest payload of a control frame, in bytes. The shortest length form ends here as well.
 const SHORT: u8 = 125;
 
 /// The header of a client's frame.
@@ -54,26 +57,27 @@ const SHORT: u8 = 125;
 pub struct Header {
     /// Whether this frame is the last of its message.
     pub fin: bool,
-    /// RSV1: the message is compressed (RFC 7692, section 6). Only ever set on the first frame of a
-    /// message; whether the extension was negotiated is for the reader to know.
+    /// RSV1: the message is compressed (RFC 7692, section 6). Only the first frame of a message can set
+    /// it. The parser does not know whether the extension was negotiated, so the decoder checks that.
     pub compressed: bool,
-    /// What the frame is.
+    /// The type of the frame.
     pub opcode: OpCode,
-    /// The key that the payload is masked with.
+    /// The masking key of the payload (section 5.3).
     pub mask: [u8; 4],
-    /// Bytes of payload, at most 2^63 - 1.
+    /// Size of the payload in bytes, at most 2^63 - 1.
     pub length: u64,
 }
 
 impl Header {
-    /// The longest header of a client, in bytes: two, eight of length, four of mask.
+    /// The longest header of a client, in bytes: two, eight of length, four of masking key.
     pub const MAX_LEN: usize = 14;
 
-    /// The header that `bytes` begin with and its length in bytes, or `None` if it is not all there.
+    /// Parses the header at the front of `bytes`. Returns it and its length in bytes, or `None` if it is
+    /// incomplete.
     ///
     /// # Errors
     ///
-    /// The [`Violation`], as soon as the first byte, the second or the whole length shows it.
+    /// The [`Violation`], as soon as the first byte, the second byte or the complete length proves it.
     pub fn parse(bytes: &[u8]) -> Result<Option<(Header, usize)>, Violation> {
         let Some((&first, rest)) = bytes.split_first() else {
             return Ok(None);
@@ -118,7 +122,8 @@ impl Header {
     }
 }
 
-/// The length takes one of three forms, and "the minimal number of bytes MUST be used" (section 5.2).
+/// Parses a length, which has one of three forms. "The minimal number of bytes MUST be used" (section
+/// 5.2). Returns the length and the bytes after it.
 fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Violation> {
     let (length, rest) = match short {
         ..=SHORT => return Ok(Some((short.into(), rest))),
@@ -149,7 +154,7 @@ fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Violatio
     Ok(Some((length, rest)))
 }
 
-/// One whole frame of the server: never masked (RFC 6455, section 5.1), never a fragment.
+/// One complete frame of the server. It is never masked (RFC 6455, section 5.1) and never a fragment.
 ///
 /// ```
 /// use hushd::ws::Frame;
@@ -158,7 +163,7 @@ fn parse_length(short: u8, rest: &[u8]) -> Result<Option<(u64, &[u8])>, Violatio
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     /// Invariant: the first `head_len` bytes and then `payload` are exactly one frame. The head of a
-    /// Close takes its code along, so that the reason need not be copied behind it.
+    /// Close includes the close code, so that the reason is borrowed and not copied.
     head: [u8; Frame::MAX_HEADER_LEN],
     head_len: u8,
     payload: &'a [u8],
@@ -169,22 +174,22 @@ pub struct Frame<'a> {
     reason = "a frame has at least its header"
 )]
 impl<'a> Frame<'a> {
-    /// The longest header of the server, in bytes: two and eight of length.
+    /// The longest header of the server, in bytes: two, eight of length.
     pub const MAX_HEADER_LEN: usize = 10;
     /// The longest control frame of the server, in bytes.
     pub const MAX_CONTROL_LEN: usize = 2 + SHORT as usize;
 
-    /// A message of text.
+    /// An uncompressed text message.
     pub fn text(text: &'a str) -> Frame<'a> {
         Frame::data(OpCode::Text, 0, text.as_bytes())
     }
 
-    /// A message of bytes.
+    /// An uncompressed binary message.
     pub fn binary(bytes: &'a [u8]) -> Frame<'a> {
         Frame::data(OpCode::Binary, 0, bytes)
     }
 
-    /// A message of text or bytes that is compressed already (RFC 7692, section 7.2.1).
+    /// A text or binary message whose payload the caller has compressed (RFC 7692, section 7.2.1).
     pub fn compressed(text: bool, compressed: &'a [u8]) -> Frame<'a> {
         Frame::data(
             if text { OpCode::Text } else { OpCode::Binary },
@@ -193,17 +198,18 @@ impl<'a> Frame<'a> {
         )
     }
 
-    /// A ping. A payload beyond the 125 bytes of a control frame is cut.
+    /// A ping. The payload is truncated to the 125 bytes of a control frame.
     pub fn ping(payload: &'a [u8]) -> Frame<'a> {
         Frame::control(OpCode::Ping, payload)
     }
 
-    /// The answer to a ping, with its payload (section 5.5.3), cut as in [`Frame::ping`].
+    /// The answer to a ping, with the payload of that ping (section 5.5.3), truncated as in
+    /// [`Frame::ping`].
     pub fn pong(payload: &'a [u8]) -> Frame<'a> {
         Frame::control(OpCode::Pong, payload)
     }
 
-    /// A Close with a code, and a reason that is cut where it would not fit, between two characters.
+    /// A Close with a code and a reason. A reason that does not fit is truncated between two characters.
     pub fn close(code: CloseCode, reason: &'a str) -> Frame<'a> {
         let reason = &reason[..reason.floor_char_boundary(usize::from(SHORT) - 2)];
         let [high, low] = code.get().to_be_bytes();
@@ -214,17 +220,17 @@ impl<'a> Frame<'a> {
         )
     }
 
-    /// A Close without a code, the answer to one without.
+    /// A Close without a code, which answers a Close without a code.
     pub fn close_empty() -> Frame<'static> {
         Frame::control(OpCode::Close, &[])
     }
 
-    /// Bytes of the whole frame.
+    /// Size of the frame in bytes, header included.
     pub fn len(&self) -> usize {
         usize::from(self.head_len) + self.payload.len()
     }
 
-    /// The frame in one piece, at the front of a buffer.
+    /// Copies the frame to the front of a buffer. Returns the copy.
     ///
     /// # Panics
     /// If the buffer is shorter than the frame.
@@ -236,7 +242,7 @@ impl<'a> Frame<'a> {
         buffer
     }
 
-    /// The frame in one piece.
+    /// Copies the frame into a vector.
     pub fn to_vec(&self) -> Vec<u8> {
         self.parts().concat()
     }

@@ -1,49 +1,51 @@
-//! The opening handshake: its key, its version and its lists of tokens.
+//! The opening handshake: its key, its version, its lists of tokens, and the choice of a subprotocol.
 
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::general_purpose::{GeneralPurpose, PAD};
 use sha1::{Digest, Sha1};
 
-/// The version of the protocol, as in `Sec-WebSocket-Version` (RFC 6455, section 4.2.1).
+/// The protocol version that `Sec-WebSocket-Version` has to name (RFC 6455, section 4.2.1).
 pub const VERSION: &str = "13";
 
-/// A header of the handshake that breaks its grammar: a bad request (RFC 6455, section 4.2.1).
+/// A header of the handshake breaks its grammar. The answer is 400 Bad Request (RFC 6455, section 4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadHeader;
 
-/// Base64 whose last character may carry stray bits: what it stands for is 16 bytes all the same.
+/// Base64 that accepts stray bits in the last character, because the key decodes to 16 bytes all the same.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     PAD.with_decode_allow_trailing_bits(true),
 );
 
-/// What a client sends in `Sec-WebSocket-Key`: 16 bytes in base64 (RFC 6455, section 4.1).
+/// The value of `Sec-WebSocket-Key`: 16 bytes in base64 (RFC 6455, section 4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WebSocketKey([u8; 24]);
 
 impl WebSocketKey {
-    /// The key in a header's value.
+    /// Parses the value of the header.
     ///
     /// # Errors
     ///
     /// [`BadHeader`] if the value is not base64 of exactly 16 bytes.
     pub fn parse(value: &[u8]) -> Result<WebSocketKey, BadHeader> {
         let key = <[u8; 24]>::try_from(value.trim_ascii()).map_err(|_| BadHeader)?;
-        // The engine asks for whole groups of three before it sees the padding.
+        // The output buffer is 18 bytes, because the engine requires space for complete groups of three bytes
+        // before it sees the padding.
         match BASE64.decode_slice(key, &mut [0; 18]) {
             Ok(16) => Ok(WebSocketKey(key)),
             Ok(_) | Err(_) => Err(BadHeader),
         }
     }
 
-    /// What `Sec-WebSocket-Accept` answers to this key.
+    /// The value of `Sec-WebSocket-Accept` for this key.
     pub fn accept(&self) -> [u8; 28] {
         accept_key(&self.0)
     }
 }
 
-/// SHA-1 of the key and a fixed GUID, in base64 (RFC 6455, section 4.2.2, item 5.4).
+/// The value of `Sec-WebSocket-Accept`: SHA-1 of the key and a fixed GUID, in base64 (RFC 6455, section
+/// 4.2.2, item 5.4).
 ///
 /// ```
 /// # use hushd::ws::handshake::accept_key;
@@ -52,7 +54,7 @@ impl WebSocketKey {
 pub fn accept_key(key: &[u8]) -> [u8; 28] {
     let digest = Sha1::new().chain_update(key).chain_update(GUID).finalize();
     let mut accept = [b'='; 28];
-    // Twenty bytes are 28 characters: the slice cannot be too small.
+    // The slice is never too small, because twenty bytes encode to 28 characters.
     let written = BASE64.encode_slice(digest, &mut accept);
     debug_assert_eq!(written, Ok(accept.len()));
     accept
@@ -60,8 +62,8 @@ pub fn accept_key(key: &[u8]) -> [u8; 28] {
 
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The elements of a comma-separated list, without the whitespace around them and without the empty
-/// ones, which "a recipient MUST parse and ignore" (RFC 9110, section 5.6.1).
+/// The elements of a comma-separated list, without the whitespace around them. Empty elements are left
+/// out, because "a recipient MUST parse and ignore" them (RFC 9110, section 5.6.1).
 pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value
         .split(|&byte| byte == b',')
@@ -71,16 +73,16 @@ pub fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// The elements of a list of tokens, such as `Connection` (RFC 9110, section 7.6.1).
 ///
-/// An element that is no token is a [`BadHeader`].
+/// An element that is not a token is a [`BadHeader`].
 pub fn tokens(value: &[u8]) -> impl Iterator<Item = Result<&str, BadHeader>> {
     elements(value).map(token)
 }
 
-/// A token as a whole (RFC 9110, section 5.6.2).
+/// Parses bytes that have to be one token as a whole (RFC 9110, section 5.6.2).
 ///
 /// # Errors
 ///
-/// [`BadHeader`] if it is empty or holds any other byte.
+/// [`BadHeader`] if there are no bytes, or any byte is not one of a token.
 pub fn token(bytes: &[u8]) -> Result<&str, BadHeader> {
     if !is_token(bytes) {
         return Err(BadHeader);
@@ -88,7 +90,7 @@ pub fn token(bytes: &[u8]) -> Result<&str, BadHeader> {
     str::from_utf8(bytes).map_err(|_| BadHeader)
 }
 
-/// Whether this is a token as a whole.
+/// Whether the bytes are one token as a whole.
 pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
 }
@@ -98,7 +100,7 @@ pub(super) fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-/// Without optional whitespace, which is spaces and tabs only (RFC 9110, section 5.6.3).
+/// Removes optional whitespace, which consists of spaces and tabs only (RFC 9110, section 5.6.3).
 fn trim(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
         bytes = rest;
@@ -106,15 +108,15 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-/// The subprotocol to answer: the client's first that we know, or `None` if it offered no such, or
-/// no subprotocol at all (RFC 6455, section 4.2.2, item 5.5).
+/// Chooses the first subprotocol in the client's list that the server knows. `None` if the list contains
+/// no such subprotocol, or if the client sent no list (RFC 6455, section 4.2.2, item 5.5).
 ///
-/// `offers` are the values of all `Sec-WebSocket-Protocol` headers, in order; they form one list.
+/// `offers` are the values of all `Sec-WebSocket-Protocol` headers, in order. They form one list.
 ///
 /// # Errors
 ///
-/// [`BadHeader`] if a header names no subprotocol or holds something else than tokens, and if one
-/// comes twice, which a client must not do (section 4.1, item 10).
+/// [`BadHeader`] if a header is empty or contains anything else than tokens, and if the client repeats a
+/// subprotocol, which it must not do (section 4.1, item 10).
 pub fn choose_subprotocol<'o>(
     offers: impl Iterator<Item = &'o [u8]>,
     known: &[&'static str],
@@ -154,13 +156,13 @@ mod tests {
             (b"dGhlIHNhbXBsZSBub25jZR==", true), // stray bits at the end
             (b"", false),
             (b"dGhlIHNhbXBsZSBub25jZQ", false),     // no padding
-            (b"dGhlIHNhbXBsZSBub25jZQ=", false),    // half of it
-            (b"dGhlIHNhbXBsZSBub25jZQ===", false),  // too much
+            (b"dGhlIHNhbXBsZSBub25jZQ=", false),    // one character of two
+            (b"dGhlIHNhbXBsZSBub25jZQ===", false),  // three characters of two
             (b"dGhlIHNhbXBsZSBub25jZWE=", false),   // 17 bytes
             (b"dGhlIHNhbXBsZSBub25jZWFh", false),   // 18
             (b"SGVsbG8sIHdvcmxkIQ==", false),       // 13
             (b"dGhlIHNhbXBsZSBub25j!Q==", false),   // not base64
-            (b"dGhlIHNhbXBsZSBub25j-_==", false),   // another alphabet
+            (b"dGhlIHNhbXBsZSBub25j-_==", false),   // the URL-safe alphabet
             (b"dGhlIHNhbXBs ZSBub25jZQ==", false),  // a space
             (b"dGhlIHNhbXBsZSBub25jZQ==,a", false), // a list
         ] {
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clients_first_subprotocol_that_we_know_is_chosen() {
+    fn the_clients_first_known_subprotocol_is_chosen() {
         let known = ["chat", "chat.v1"];
         for (offers, want) in [
             (&[][..], Ok(None)),

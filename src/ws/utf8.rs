@@ -1,81 +1,81 @@
-//! Text that arrives in pieces, checked as it comes.
+//! Incremental UTF-8 validation, for a text that arrives in pieces.
 
-use super::Violation;
+use super::violation::Violation;
 
-/// A check of UTF-8 over pieces cut anywhere: what it remembers between two pieces is at most the
+/// A UTF-8 check over pieces split anywhere. Between two pieces it stores at most three bytes, the
 /// beginning of one character.
 ///
-/// It fails at the first byte that cannot be part of any valid text, not at the end of the message
-/// (RFC 6455, section 8.1, asks for the failure; this is the soonest it can come).
+/// The check fails at the first byte that cannot be part of any valid text. RFC 6455, section 8.1,
+/// requires the failure, and no check can detect it earlier.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Utf8 {
-    /// Invariant: the first `held` bytes can begin a character and do not yet make one.
-    begun: [u8; 3],
-    held: u8,
+    /// Invariant: the first `prefix_len` bytes begin a character and do not complete it.
+    prefix: [u8; 3],
+    prefix_len: u8,
 }
 
 const _: () = assert!(size_of::<Utf8>() == 4);
 
 impl Utf8 {
-    /// Takes the next piece and gives the text that it completes: the character that earlier pieces
-    /// had begun, if any, and all whole characters after it.
+    /// Checks the next piece. Returns the text that the piece completes: the character that earlier
+    /// pieces began, if there is one, and all complete characters after it.
     ///
     /// # Errors
     ///
-    /// [`Violation::InvalidUtf8`] if no continuation could make the bytes so far valid.
+    /// [`Violation::InvalidUtf8`] if no further bytes could make the text valid.
     pub fn push<'a>(&mut self, piece: &'a [u8]) -> Result<(Option<char>, &'a str), Violation> {
         let (first, rest) = self.complete(piece)?;
-        let (text, begun) = whole_characters(rest)?;
-        if let Some(begun) = begun {
-            self.remember(begun);
+        let (text, prefix) = complete_characters(rest)?;
+        if let Some(prefix) = prefix {
+            self.store(prefix);
         }
         Ok((first, text))
     }
 
-    /// How many bytes of an unfinished character are remembered: 0 where a text may end.
+    /// Bytes of an incomplete character at the end of the text so far. A text may end where this is 0.
     pub fn unfinished(&self) -> usize {
-        usize::from(self.held)
+        usize::from(self.prefix_len)
     }
 
-    /// Finishes the character that earlier pieces have begun; gives it and the bytes after it.
+    /// Completes the character that earlier pieces began. Returns it and the bytes after it.
     fn complete<'a>(&mut self, piece: &'a [u8]) -> Result<(Option<char>, &'a [u8]), Violation> {
-        let held = self.unfinished();
-        if held == 0 {
+        let prefix_len = self.unfinished();
+        if prefix_len == 0 {
             return Ok((None, piece));
         }
         let mut character = [0; 4];
-        character[..held].copy_from_slice(&self.begun[..held]);
+        character[..prefix_len].copy_from_slice(&self.prefix[..prefix_len]);
         for (taken, &byte) in piece.iter().enumerate() {
-            let length = held + taken + 1;
+            let length = prefix_len + taken + 1;
             character[length - 1] = byte;
-            let (text, begun) = whole_characters(&character[..length])?;
-            if let Some(begun) = begun {
-                self.remember(begun);
+            let (text, prefix) = complete_characters(&character[..length])?;
+            if let Some(prefix) = prefix {
+                self.store(prefix);
             } else {
-                self.held = 0;
+                self.prefix_len = 0;
                 return Ok((text.chars().next(), &piece[taken + 1..]));
             }
         }
         Ok((None, &[]))
     }
 
-    fn remember(&mut self, begun: &[u8]) {
-        for (to, from) in self.begun.iter_mut().zip(begun) {
+    fn store(&mut self, prefix: &[u8]) {
+        for (to, from) in self.prefix.iter_mut().zip(prefix) {
             *to = *from;
         }
-        self.held = begun.len() as u8;
+        self.prefix_len = prefix.len() as u8;
     }
 }
 
-/// Splits off the character that the bytes break off in, if they do.
-fn whole_characters(bytes: &[u8]) -> Result<(&str, Option<&[u8]>), Violation> {
+/// Splits bytes into complete characters and the incomplete character at their end, if there is one.
+fn complete_characters(bytes: &[u8]) -> Result<(&str, Option<&[u8]>), Violation> {
     match str::from_utf8(bytes) {
         Ok(text) => Ok((text, None)),
         Err(error) if error.error_len().is_some() => Err(Violation::InvalidUtf8),
         Err(error) => {
-            let (valid, begun) = bytes.split_at(error.valid_up_to());
+            let (valid, prefix) = bytes.split_at(error.valid_up_to());
             let text = str::from_utf8(valid).map_err(|_| Violation::InvalidUtf8)?;
-            Ok((text, Some(begun)))
+            Ok((text, Some(prefix)))
         }
     }
 }
@@ -84,7 +84,8 @@ fn whole_characters(bytes: &[u8]) -> Result<(&str, Option<&[u8]>), Violation> {
 mod tests {
     use super::*;
 
-    /// The text of all pieces, or how many bytes it took to fail.
+    /// Checks all pieces. Returns their text and the length of its incomplete character, or the number of
+    /// bytes after which the check failed.
     fn check<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<(String, usize), usize> {
         let (mut utf8, mut text, mut seen) = (Utf8::default(), String::new(), 0);
         for piece in pieces {
@@ -109,11 +110,11 @@ mod tests {
     }
 
     #[test]
-    fn text_that_breaks_off_in_a_character_is_unfinished() {
-        for (bytes, held) in [(&b"a\xc3"[..], 1), (b"\xe4\xb8", 2), (b"a\xf0\x9f\x98", 3)] {
+    fn text_that_ends_within_a_character_is_unfinished() {
+        for (bytes, prefix_len) in [(&b"a\xc3"[..], 1), (b"\xe4\xb8", 2), (b"a\xf0\x9f\x98", 3)] {
             for step in 1..=bytes.len() {
                 let (_, unfinished) = check(bytes.chunks(step)).unwrap();
-                assert_eq!(unfinished, held, "{bytes:02x?} in steps of {step}");
+                assert_eq!(unfinished, prefix_len, "{bytes:02x?} in steps of {step}");
             }
         }
     }
@@ -121,16 +122,16 @@ mod tests {
     #[test]
     fn the_first_impossible_byte_is_where_it_fails() {
         for (bytes, fails_at) in [
-            (&b"a\x80bc"[..], 2),           // a continuation of nothing
-            (b"a\xc0\x80b", 2),             // overlong, never begins a character
+            (&b"a\x80bc"[..], 2),           // a continuation byte without a first byte
+            (b"a\xc0\x80b", 2),             // overlong; the first byte is never valid
             (b"\xc1\xbfb", 1),              // overlong
             (b"\xe0\x9f\xbf", 2),           // overlong in three bytes
             (b"\xf0\x8f\xbf\xbf", 2),       // overlong in four
             (b"\xed\xa0\x80b", 2),          // a surrogate
             (b"\xf4\x90\x80\x80", 2),       // beyond U+10FFFF
-            (b"\xf5\x80\x80\x80", 1),       // beyond it by the first byte
+            (b"\xf5\x80\x80\x80", 1),       // beyond U+10FFFF by the first byte
             (b"\xff", 1),                   //
-            (b"ab\xe4\xb8c\xadd", 5),       // broken off in the middle
+            (b"ab\xe4\xb8c\xadd", 5),       // a character that is not completed
             (b"\xce\xba\xed\xa0\x80ed", 4), // Autobahn's example
         ] {
             assert_eq!(check(bytes.chunks(1)), Err(fails_at), "{bytes:02x?}");

@@ -1,8 +1,9 @@
-//! Messages compressed and inflated (RFC 7692, section 7.2), by machines that belong to no client.
+//! permessage-deflate: compression and decompression of messages (RFC 7692, section 7.2).
 //!
-//! As no context is taken over between messages, one [`Deflater`] for each window and one
-//! [`Inflater`] serve all connections of a server. And as they meet whatever strangers send, a panic
-//! in the library costs one message and not the server: the machine is replaced by a new one.
+//! One [`Deflater`] for each window and one [`Inflater`] serve all connections of a server. They can be
+//! shared because context takeover is disabled. They process untrusted input, so they catch a panic in
+//! the compression library: the message is lost, the state is replaced by a new one, and the server
+//! continues.
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
@@ -10,13 +11,15 @@ use std::panic::{self, AssertUnwindSafe};
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::extension::Window;
+use super::message::Message;
 use super::utf8::Utf8;
-use super::{Message, Violation};
+use super::violation::Violation;
 
-/// What the end of a message is without: the empty block that a flush ends with (section 7.2.1).
+/// The end of the empty block with which a flush ends. Senders remove it from each message (section
+/// 7.2.1).
 const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
 
-/// Compresses messages, each on its own.
+/// A compressor for messages, each independent of the others.
 pub struct Deflater {
     stream: Compress,
     level: Compression,
@@ -24,7 +27,7 @@ pub struct Deflater {
 }
 
 impl Deflater {
-    /// A deflater for clients of one window, at a level from 1 (fast) to 9 (small).
+    /// A deflater for clients that negotiated `window`. Levels are 1 (fast) to 9 (small).
     pub fn new(window: Window, level: u32) -> Deflater {
         let level = Compression::new(level.clamp(1, 9));
         Deflater {
@@ -34,40 +37,40 @@ impl Deflater {
         }
     }
 
-    /// Puts the compressed message in place of what `out` holds; whether that is shorter than the
-    /// message, and so worth sending. If not, `out` need not be whole.
+    /// Replaces the contents of `out` with the compressed message. Returns whether the result is complete
+    /// and shorter than the message. If it is not, the caller sends the message uncompressed.
     pub fn compress(&mut self, payload: &[u8], out: &mut Vec<u8>) -> bool {
         out.clear();
-        // Room for the worst that fixed codes make of a payload: nine bits of each byte. With less,
-        // zlib-rs 0.6.8 panics at level 1 where a flush finds its own buffer full.
+        // Capacity for the worst case of fixed codes, nine bits for each byte. With less capacity,
+        // zlib-rs 0.6.8 panics at level 1 when a flush finds its own buffer full.
         out.reserve(payload.len() + payload.len() / 8 + 64);
-        let compressed = unless_it_panics(|| {
+        let compressed = catch_panic(|| {
             self.stream.reset();
             self.stream.compress_vec(payload, out, FlushCompress::Sync)
         });
         if compressed.is_none() {
             *self = Deflater::new(self.window, self.level.level());
         }
-        // A flush is complete when it leaves room.
-        let whole =
+        // A flush is complete if the output is not full.
+        let complete =
             matches!(compressed, Some(Ok(_))) && out.len() < out.capacity() && out.ends_with(&TAIL);
         out.truncate(out.len().saturating_sub(TAIL.len()));
-        whole && out.len() < payload.len()
+        complete && out.len() < payload.len()
     }
 }
 
-/// Inflates messages, each on its own, whatever window they were compressed with.
+/// A decompressor for messages, each independent of the others, compressed with any window.
 pub struct Inflater {
     stream: Decompress,
-    /// What has come out of the last message.
+    /// The output of the last message.
     out: Vec<u8>,
 }
 
-/// Capacity that an inflater keeps from one message to the next, in bytes.
-const KEPT: usize = 64 * 1024;
+/// Maximum output capacity that an inflater keeps between messages, in bytes.
+const KEPT_CAPACITY: usize = 64 * 1024;
 
 impl Inflater {
-    /// An inflater for all clients.
+    /// An inflater for clients of any window.
     pub fn new() -> Inflater {
         Inflater {
             stream: Decompress::new(false),
@@ -75,23 +78,25 @@ impl Inflater {
         }
     }
 
-    /// What a client's [`Event::Compressed`](super::Event::Compressed) says: a [`Message::Text`] or a
-    /// [`Message::Binary`].
+    /// Inflates the payload of an [`Event::Compressed`](super::Event::Compressed) to a [`Message::Text`] or
+    /// a [`Message::Binary`].
     ///
-    /// Memory grows with what comes out, by doubling, and ends at the limit.
+    /// The output buffer doubles as it fills, up to one byte over `max_message`. A decompression bomb
+    /// therefore costs no more memory than an allowed message.
     ///
     /// # Errors
     ///
-    /// [`Violation::TooBig`] as soon as more than `max_message` bytes come out,
-    /// [`Violation::InvalidUtf8`] as soon as a text shows it, [`Violation::CorruptDeflate`] if the
-    /// payload is not made of whole DEFLATE blocks, and [`Violation::OutOfMemory`].
+    /// [`Violation::TooBig`] as soon as the output exceeds `max_message` bytes,
+    /// [`Violation::InvalidUtf8`] as soon as the output of a text is invalid,
+    /// [`Violation::CorruptDeflate`] if the payload does not consist of complete DEFLATE blocks, and
+    /// [`Violation::OutOfMemory`].
     pub fn inflate(
         &mut self,
         text: bool,
         payload: &[u8],
         max_message: usize,
     ) -> Result<Message<'_>, Violation> {
-        match unless_it_panics(|| self.whole(text, payload, max_message)) {
+        match catch_panic(|| self.inflate_message(text, payload, max_message)) {
             Some(inflated) => inflated?,
             None => {
                 *self = Inflater::new();
@@ -107,35 +112,41 @@ impl Inflater {
         }
     }
 
-    /// Inflates a payload and sees to it that nothing of it was cut off.
-    fn whole(&mut self, text: bool, payload: &[u8], max_message: usize) -> Result<(), Violation> {
+    /// Inflates a payload into `out` and checks that the payload is complete.
+    fn inflate_message(
+        &mut self,
+        text: bool,
+        payload: &[u8],
+        max_message: usize,
+    ) -> Result<(), Violation> {
         self.stream.reset(false);
         self.out.clear();
-        if self.out.capacity() > KEPT {
+        if self.out.capacity() > KEPT_CAPACITY {
             self.out = Vec::new();
         }
-        // Some libraries flush nothing into nothing, not into the one byte of section 7.2.3.6.
+        // Some libraries compress an empty message to an empty payload, and not to the one byte of section
+        // 7.2.3.6.
         if payload.is_empty() {
             return Ok(());
         }
-        let ended = self.blocks(payload, max_message, text.then(Utf8::default))?;
-        // A message may end in a final block (section 7.2.3.4); then there was no tail to remove.
-        if ended || self.takes_the_tail() {
+        let ended = self.inflate_blocks(payload, max_message, text.then(Utf8::default))?;
+        // A message may end in a final block (section 7.2.3.4). In that case the sender removed no tail.
+        if ended || self.accepts_tail() {
             Ok(())
         } else {
             Err(Violation::CorruptDeflate)
         }
     }
 
-    /// Inflates the blocks of a payload; whether the last of them was final.
-    fn blocks(
+    /// Inflates all blocks of a payload. Returns whether the last block was a final one.
+    fn inflate_blocks(
         &mut self,
         mut input: &[u8],
         max_message: usize,
         mut utf8: Option<Utf8>,
     ) -> Result<bool, Violation> {
         loop {
-            self.make_room(max_message)?;
+            self.reserve(max_message)?;
             let (read, written) = (self.stream.total_in(), self.out.len());
             let status = self
                 .stream
@@ -156,8 +167,8 @@ impl Inflater {
                 return Ok(ended);
             }
             if ended {
-                // Another block follows a final one, at the next byte. As with Chromium, what came before
-                // is out of its reach.
+                // Another block follows a final one, at the next byte. It cannot refer to data before the
+                // final block. Chromium behaves in the same way.
                 self.stream.reset(false);
             } else if !full && read == 0 {
                 return Err(Violation::CorruptDeflate);
@@ -165,8 +176,8 @@ impl Inflater {
         }
     }
 
-    /// Doubles the capacity when it is used up, to one byte more than a message may have.
-    fn make_room(&mut self, max_message: usize) -> Result<(), Violation> {
+    /// Doubles the capacity of `out` if it is full. The maximum is one byte over `max_message`.
+    fn reserve(&mut self, max_message: usize) -> Result<(), Violation> {
         let (length, capacity) = (self.out.len(), self.out.capacity());
         if length < capacity {
             return Ok(());
@@ -180,24 +191,24 @@ impl Inflater {
             .map_err(|_| Violation::OutOfMemory)
     }
 
-    /// Whether the tail is read as the end of a block, and an empty final block after it as such, with
-    /// nothing coming out. Anything else was cut off.
-    fn takes_the_tail(&mut self) -> bool {
+    /// Whether the payload ended where the removed tail fits. The inflater must read the tail as the end of
+    /// a block, then read an empty final block, and output nothing. Otherwise the payload was truncated.
+    fn accepts_tail(&mut self) -> bool {
         let written = self.stream.total_out();
         let ended = [&TAIL[..], &[0x03, 0x00]].into_iter().any(|input| {
             let read = self.stream.total_in();
             let status = self
                 .stream
                 .decompress(input, &mut [0], FlushDecompress::None);
-            let whole = self.stream.total_in() - read == input.len() as u64;
-            whole && matches!(status, Ok(Status::StreamEnd))
+            let consumed = self.stream.total_in() - read == input.len() as u64;
+            consumed && matches!(status, Ok(Status::StreamEnd))
         });
         ended && self.stream.total_out() == written
     }
 }
 
-/// What this returns, or `None` if it panics: then what it worked on is not to be used any more.
-fn unless_it_panics<T>(work: impl FnOnce() -> T) -> Option<T> {
+/// Calls `work`. `None` if it panics, and then the caller must discard everything that `work` changed.
+fn catch_panic<T>(work: impl FnOnce() -> T) -> Option<T> {
     panic::catch_unwind(AssertUnwindSafe(work)).ok()
 }
 
@@ -246,20 +257,20 @@ mod tests {
 
     #[test]
     fn the_rfcs_examples_inflate() {
-        // RFC 7692, section 7.2.3, without the one that takes a context over.
+        // RFC 7692, section 7.2.3, except the example with context takeover.
         for (payload, want) in [
             (&b"\xf2\x48\xcd\xc9\xc9\x07\x00"[..], "Hello"),
             (b"\x00\x05\x00\xfa\xffHello\x00", "Hello"),
             (b"\xf3\x48\xcd\xc9\xc9\x07\x00\x00", "Hello"), // BFINAL
-            (b"\xf3\x48\xcd\xc9\xc9\x07\x00", "Hello"),     // BFINAL and nothing else
+            (b"\xf3\x48\xcd\xc9\xc9\x07\x00", "Hello"),     // BFINAL, without the byte after it
             (
                 b"\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00",
                 "Hello",
             ),
-            (b"\xf3\x48\x05\x00\xcb\xc9\xc9\x07\x00\x00", "Hello"), // two final ones
+            (b"\xf3\x48\x05\x00\xcb\xc9\xc9\x07\x00\x00", "Hello"), // two final blocks
             (b"\x00", ""),
             (b"\x03\x00", ""),
-            (b"\xf9", ""), // a final block that is stored, without its tail
+            (b"\xf9", ""), // a final stored block, without its tail
             (b"", ""),
         ] {
             let mut inflater = Inflater::new();
@@ -272,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rfcs_example_is_what_we_send() {
+    fn the_rfcs_example_is_what_the_deflater_sends() {
         let mut out = vec![1, 2, 3];
         for window in WINDOWS {
             let mut deflater = Deflater::new(window, 6);
@@ -289,8 +300,8 @@ mod tests {
     }
 
     #[test]
-    fn every_level_survives_what_cannot_be_compressed() {
-        // A generator of noise (Knuth's), with stretches of repetition.
+    fn every_level_survives_incompressible_payloads() {
+        // Pseudo-random bytes (Knuth's generator), mixed with repeated ones.
         let noise = |size: usize, dense: u64| -> Vec<u8> {
             let mut state = size as u64;
             let mut next = || {
@@ -330,13 +341,13 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_of_the_library_goes_no_further() {
-        assert_eq!(unless_it_panics(|| 1), Some(1));
-        assert_eq!(unless_it_panics::<()>(|| panic!("as zlib-rs might")), None);
+    fn a_panic_of_the_library_is_caught() {
+        assert_eq!(catch_panic(|| 1), Some(1));
+        assert_eq!(catch_panic::<()>(|| panic!("as zlib-rs might")), None);
     }
 
     #[test]
-    fn a_payload_that_is_cut_or_broken_is_corrupt() {
+    fn a_truncated_or_invalid_payload_is_corrupt() {
         let text: Vec<u8> = (100..400u32)
             .flat_map(|i| (i * i).to_string().into_bytes())
             .collect();
@@ -351,10 +362,10 @@ mod tests {
         }
         for payload in [
             &b"\x07"[..],                                    // a block of the reserved type
-            b"\x00\x05\x00\xfa\xffHell",                     // a stored block, cut
-            b"\x00\x05\x00\xfa\xfeHello\x00", // its length does not fit its complement
-            b"\x02\x03\x00\x00",              // a distance before the beginning
-            b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff", // the tail is still there
+            b"\x00\x05\x00\xfa\xffHell",                     // a stored block, truncated
+            b"\x00\x05\x00\xfa\xfeHello\x00", // a length that does not match its complement
+            b"\x02\x03\x00\x00",              // a distance to before the first byte
+            b"\xf2\x48\xcd\xc9\xc9\x07\x00\x00\x00\xff\xff", // a payload whose tail was not removed
             b"\xff\xff\xff\xff",
         ] {
             assert_eq!(
@@ -377,18 +388,18 @@ mod tests {
         ] {
             assert_eq!(inflater.inflate(false, &payload, max), want, "{max}");
             assert!(
-                inflater.out.capacity() <= KEPT.max(max + 1),
+                inflater.out.capacity() <= KEPT_CAPACITY.max(max + 1),
                 "{}",
                 inflater.out.capacity()
             );
         }
         assert!(inflater.inflate(false, &payload, 1 << 20).is_ok());
         assert!(inflater.inflate(false, b"\x00", MAX).is_ok());
-        assert!(inflater.out.capacity() <= KEPT);
+        assert!(inflater.out.capacity() <= KEPT_CAPACITY);
     }
 
     #[test]
-    fn text_fails_as_soon_as_it_comes_out() {
+    fn text_fails_at_its_first_invalid_byte() {
         let mut text = vec![b'a'; 3_000];
         for (bad, want) in [
             (&b"\xff"[..], Violation::InvalidUtf8),
@@ -400,7 +411,7 @@ mod tests {
             assert_eq!(Inflater::new().inflate(true, &payload, MAX), Err(want));
             assert!(Inflater::new().inflate(false, &payload, MAX).is_ok());
         }
-        // More would follow, and more than the limit.
+        // The rest of the text exceeds the limit, but the invalid byte comes first.
         text.extend([b'b'; 10_000]);
         let payload = compress(&text);
         assert_eq!(
@@ -428,7 +439,7 @@ mod tests {
             let payload = [words.concat().as_bytes(), &noise].concat().repeat(repeats);
             for window in WINDOWS {
                 let (mut deflater, mut out) = (Deflater::new(window, level), Vec::new());
-                // The first message must leave no trace in the second.
+                // The first message must not affect the second.
                 deflater.compress(&payload, &mut out);
                 if deflater.compress(&payload, &mut out) {
                     prop_assert!(out.len() < payload.len());
@@ -452,13 +463,13 @@ mod tests {
                 Err(violation) => Err(violation),
             };
             prop_assert_eq!(inflated, model.ok_or(Violation::CorruptDeflate));
-            // And leaves no trace in the next.
+            // The payload must not affect the next message.
             let hello = inflater.inflate(true, b"\xf2\x48\xcd\xc9\xc9\x07\x00", 5);
             prop_assert_eq!(hello, Ok(Message::Text("Hello")));
         }
     }
 
-    /// Compressed messages, whole, cut, joined and with bits turned over; and noise.
+    /// Compressed messages, some truncated, joined or with flipped bits, and random bytes.
     fn payload() -> impl Strategy<Value = Vec<u8>> {
         let noise = prop::collection::vec(any::<u8>(), 0..30);
         let text = "[a-h ]{30,300}".prop_map(|text| compress(&text.repeat(3).into_bytes()));

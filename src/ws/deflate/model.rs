@@ -1,48 +1,49 @@
-//! A deliberately naive inflater to compare the real one with: a bit at a time, nothing bounded,
-//! after Mark Adler's `puff`. The fuzz targets share this file.
+//! A reference inflater for tests, deliberately naive: it reads a bit at a time and has no limits. It
+//! follows Mark Adler's `puff`. The fuzz targets share this file.
 
-/// What a payload inflates to.
+/// The result of inflating a payload.
 #[derive(Debug, PartialEq)]
 pub(super) struct Inflated {
     pub(super) bytes: Vec<u8>,
-    /// The furthest that a match reaches back, in bytes.
+    /// The longest distance of a match, in bytes.
     pub(super) furthest: usize,
 }
 
-/// Inflates a message's payload, or `None` if it is not made of whole blocks.
+/// Inflates a message's payload. `None` if it does not consist of complete blocks.
 pub(super) fn inflate(payload: &[u8]) -> Option<Inflated> {
-    let mut message = Reader::new(payload);
+    let mut message = BitReader::new(payload);
     if payload.is_empty() || message.blocks() == Some(()) {
         return Some(message.inflated);
     }
     let tail_and_end = [0x00, 0x00, 0xff, 0xff, 0x03, 0x00];
-    let mut message = Reader::new(&[payload, &tail_and_end].concat());
+    let mut message = BitReader::new(&[payload, &tail_and_end].concat());
     message.silent_from = payload.len() * 8;
     message.blocks()?;
     Some(message.inflated)
 }
 
-struct Reader {
+struct BitReader {
     bytes: Vec<u8>,
-    /// In bits.
+    /// The position, in bits.
     at: usize,
-    /// From here on, in bits, nothing may come out.
+    /// The position, in bits, after which there must be no output.
     silent_from: usize,
-    /// What came out before a final block is out of reach after it.
+    /// Where the output of the current blocks begins. Matches cannot reach before it, because a final block
+    /// ends the window.
     reach_from: usize,
     inflated: Inflated,
 }
 
-/// Codes of 1 to 15 bits: for each length the symbols in order (RFC 1951, section 3.2.2).
+/// A prefix code of 1 to 15 bits: the symbols of each length, in order (RFC 1951, section 3.2.2).
 type Codes = [Vec<u16>; 16];
 
-impl Reader {
-    fn new(bytes: &[u8]) -> Reader {
+impl BitReader {
+    fn new(bytes: &[u8]) -> BitReader {
         let inflated = Inflated {
             bytes: vec![],
             furthest: 0,
         };
-        Reader {
+        BitReader {
             bytes: bytes.to_vec(),
             at: 0,
             silent_from: usize::MAX,
@@ -51,7 +52,7 @@ impl Reader {
         }
     }
 
-    /// Reads blocks until a final one ends with the bytes.
+    /// Reads blocks up to a final block that ends with the last byte.
     fn blocks(&mut self) -> Option<()> {
         loop {
             let last = self.bits(1)? == 1;
@@ -118,7 +119,7 @@ impl Reader {
         }
         let of_lengths = codes(&lengths)?;
         if of_lengths[1].len() == 1 && lengths.iter().filter(|length| **length > 0).count() == 1 {
-            return None; // here even a single code has to be complete
+            return None; // a single code has to be complete here, unlike below
         }
         let mut lengths = vec![];
         while lengths.len() < literals + distances {
@@ -185,7 +186,8 @@ impl Reader {
     }
 }
 
-/// The codes for symbols of these lengths, unless there are too many, or too few that are not one.
+/// Builds the prefix code for symbols of these lengths. `None` if the code is over-subscribed, and if it is
+/// incomplete, except for a single code of one bit.
 fn codes(lengths: &[u8]) -> Option<Codes> {
     let mut codes = Codes::default();
     for (symbol, &length) in lengths.iter().enumerate() {
