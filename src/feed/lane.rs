@@ -1,19 +1,20 @@
-//! A log of ready-to-send bytes, kept once for everybody who follows it.
+//! The lane: a bounded log of ready-to-send bytes, shared by all subscribers of a stream.
 //!
-//! A lane remembers only what somebody may not have taken yet. It is bounded: what no longer fits is
-//! forgotten from the front, and whoever has not read that far has fallen behind.
+//! A lane stores the backlog: the bytes that at least one subscriber may not have received yet. When a
+//! new record does not fit the limit, the lane forgets bytes from its front. A subscriber that still
+//! needs those is a slow consumer: it has fallen behind, and its next read fails with [`FellBehind`].
 
 use std::collections::VecDeque;
 use std::ops::{Add, Sub};
 
-use super::Record;
+use super::record::Record;
 
-/// A place in a lane's stream: how many bytes were ever appended before it.
+/// A position in a lane's stream: the number of bytes that were ever appended before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Offset(u64);
 
 impl Offset {
-    /// Where every lane begins.
+    /// The beginning of every lane.
     pub const START: Offset = Offset(0);
 }
 
@@ -28,28 +29,29 @@ impl Add<usize> for Offset {
 impl Sub for Offset {
     type Output = usize;
 
-    /// Bytes from an earlier place to this one; 0 where that one is not earlier.
+    /// Bytes from `earlier` to this position. 0 if `earlier` is not earlier.
     fn sub(self, earlier: Offset) -> usize {
         usize::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(usize::MAX)
     }
 }
 
-/// The reader asked for bytes that the lane has forgotten.
+/// The subscriber is a slow consumer: it needs bytes that the lane has forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FellBehind;
 
 /// A bounded log of records, addressed by [`Offset`].
 #[derive(Debug)]
 pub struct Lane {
-    /// Invariant: ends on a record boundary, holds at most `limit` bytes, never reserves more.
+    /// Invariant: ends on a record boundary, and neither its length nor its capacity exceeds `limit`.
     log: VecDeque<u8>,
-    /// Where `log` begins in the stream.
+    /// The position of the first byte of `log`.
     start: Offset,
+    /// In bytes.
     limit: usize,
 }
 
 impl Lane {
-    /// An empty lane that will remember at most `limit` bytes. Owns no heap until the first push.
+    /// An empty lane that stores at most `limit` bytes. It uses no heap before the first push.
     pub fn new(limit: usize) -> Lane {
         Lane {
             log: VecDeque::new(),
@@ -58,42 +60,42 @@ impl Lane {
         }
     }
 
-    /// The first byte that is still remembered.
+    /// The position of the oldest stored byte.
     pub fn start(&self) -> Offset {
         self.start
     }
 
-    /// Where the next record will stand: always a record boundary.
+    /// The position of the next record. Always a record boundary.
     pub fn end(&self) -> Offset {
         self.start + self.log.len()
     }
 
-    /// Bytes that are remembered.
+    /// Bytes stored.
     pub fn len(&self) -> usize {
         self.log.len()
     }
 
-    /// Whether nothing is remembered.
+    /// Whether no bytes are stored.
     pub fn is_empty(&self) -> bool {
         self.log.is_empty()
     }
 
-    /// The most bytes this lane remembers.
+    /// The maximum of stored bytes.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Bytes of heap that are reserved.
+    /// Bytes of heap in use, which is the capacity of the log.
     pub fn reserved(&self) -> usize {
         self.log.capacity()
     }
 
-    /// Appends a record, forgetting as much from the front as it takes to stay within the limit. A
-    /// record that is larger than the limit is forgotten at once.
+    /// Appends a record. If it does not fit the limit, the lane forgets bytes from its front first. A
+    /// record larger than the limit is forgotten at once.
     pub fn push(&mut self, record: &impl Record) {
         let parts = record.parts();
         let size = parts[0].len() + parts[1].len();
-        self.make_room(size);
+        self.forget_for(size);
         if size > self.limit {
             self.start = self.start + size;
             return;
@@ -103,10 +105,11 @@ impl Lane {
         }
     }
 
-    /// The bytes from one place to another, in order. The places need not be record boundaries.
+    /// The bytes from one position to another, in order. The positions need not be record boundaries. A
+    /// `to` beyond the end means the end. There are two slices because the log is a ring buffer.
     ///
     /// # Errors
-    /// [`FellBehind`] where `from` has been forgotten already. A `to` beyond the end stands for the end.
+    /// [`FellBehind`] if the lane has forgotten the byte at `from`.
     pub fn between(&self, from: Offset, to: Offset) -> Result<[&[u8]; 2], FellBehind> {
         if from < self.start {
             return Err(FellBehind);
@@ -121,26 +124,28 @@ impl Lane {
         ])
     }
 
-    /// Everybody has taken everything before `upto`: forgets it. An emptied lane gives its memory back.
+    /// Forgets all bytes before `upto`, because every subscriber has received them. An empty lane frees its
+    /// memory.
     pub fn forget(&mut self, upto: Offset) {
-        let taken = (upto - self.start).min(self.log.len());
-        self.start = self.start + taken;
-        if taken == self.log.len() {
+        let count = (upto - self.start).min(self.log.len());
+        self.start = self.start + count;
+        if count == self.log.len() {
             self.log = VecDeque::new();
         } else {
-            self.log.drain(..taken);
+            self.log.drain(..count);
             if self.log.len() < self.log.capacity() / 4 {
                 self.log.shrink_to(2 * self.log.len());
             }
         }
     }
 
-    /// Gives back the memory that what is remembered does not take.
+    /// Frees unused capacity.
     pub fn shrink(&mut self) {
         self.log.shrink_to_fit();
     }
 
-    fn make_room(&mut self, size: usize) {
+    /// Forgets the oldest bytes until `size` more fit the limit, and reserves capacity for those.
+    fn forget_for(&mut self, size: usize) {
         let excess = (self.log.len() + size)
             .saturating_sub(self.limit)
             .min(self.log.len());
@@ -160,9 +165,9 @@ mod tests {
 
     use super::*;
 
-    struct Piece<'a>(&'a [u8], &'a [u8]);
+    struct TwoParts<'a>(&'a [u8], &'a [u8]);
 
-    impl Record for Piece<'_> {
+    impl Record for TwoParts<'_> {
         fn parts(&self) -> [&[u8]; 2] {
             [self.0, self.1]
         }
@@ -173,10 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_pushed_can_be_read_from_any_place() {
+    fn pushed_bytes_can_be_read_from_any_position() {
         let mut lane = Lane::new(100);
-        lane.push(&Piece(b"he", b"llo"));
-        lane.push(&Piece(b"", b" there"));
+        lane.push(&TwoParts(b"he", b"llo"));
+        lane.push(&TwoParts(b"", b" there"));
         assert_eq!(lane.end(), Offset(11));
         for (from, to, want) in [
             (0, 11, "hello there"),
@@ -196,8 +201,8 @@ mod tests {
     #[test]
     fn the_oldest_bytes_are_forgotten_first() {
         let mut lane = Lane::new(8);
-        lane.push(&Piece(b"abc", b"def"));
-        lane.push(&Piece(b"", b"ghij"));
+        lane.push(&TwoParts(b"abc", b"def"));
+        lane.push(&TwoParts(b"", b"ghij"));
         assert_eq!(
             (lane.start(), lane.end(), lane.len()),
             (Offset(2), Offset(10), 8)
@@ -210,9 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn a_record_larger_than_the_limit_leaves_everybody_behind() {
+    fn after_a_record_larger_than_the_limit_every_subscriber_has_fallen_behind() {
         let mut lane = Lane::new(4);
-        lane.push(&Piece(b"ab", b"cde"));
+        lane.push(&TwoParts(b"ab", b"cde"));
         assert_eq!(
             (lane.start(), lane.end(), lane.is_empty()),
             (Offset(5), Offset(5), true)
@@ -221,9 +226,9 @@ mod tests {
     }
 
     #[test]
-    fn an_emptied_lane_owns_no_heap() {
+    fn an_emptied_lane_uses_no_heap() {
         let mut lane = Lane::new(1000);
-        lane.push(&Piece(b"", &[7; 600]));
+        lane.push(&TwoParts(b"", &[7; 600]));
         lane.forget(Offset(100));
         assert!(lane.reserved() >= 500);
         lane.forget(lane.end());
@@ -231,9 +236,9 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_that_is_mostly_forgotten_gives_memory_back() {
+    fn a_lane_that_is_mostly_forgotten_frees_memory() {
         let mut lane = Lane::new(100_000);
-        lane.push(&Piece(b"", &[7; 80_000]));
+        lane.push(&TwoParts(b"", &[7; 80_000]));
         lane.forget(Offset(79_000));
         assert!(lane.reserved() < 4_000, "{}", lane.reserved());
         assert_eq!(text(&lane, lane.start(), lane.end()), Ok(vec![7; 1_000]));
@@ -249,7 +254,7 @@ mod tests {
             let mut all = Vec::new();
             for (head, body, forget) in steps {
                 let bytes: Vec<u8> = (all.len()..all.len() + head + body).map(|n| n as u8).collect();
-                lane.push(&Piece(&bytes[..head], &bytes[head..]));
+                lane.push(&TwoParts(&bytes[..head], &bytes[head..]));
                 all.extend(bytes);
                 if let Some(back) = forget {
                     lane.forget(Offset(all.len().saturating_sub(back) as u64));

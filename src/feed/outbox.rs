@@ -1,53 +1,56 @@
-//! What one peer is still owed: a cursor into its lane, plus private bytes spliced in.
+//! The outbox: one subscriber's cursor into its lane, with private bytes spliced in, and the next
+//! vectored write.
 //!
-//! Two rules make a "middle of a frame" flag unnecessary. Private pieces stand at `lane.end()` of the
-//! moment they were told, which is a record boundary; and positions never decrease, so that a peer
-//! hears an answer after everything that caused it.
+//! Bytes are unsent until the socket has accepted them. Two rules make a flag for "in the middle of a
+//! frame" unnecessary. Each private piece is spliced in at `lane.end()` as it is at that moment, which
+//! is a record boundary. And the positions of the pieces never decrease, so a subscriber receives an
+//! answer after everything that caused it.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-use super::{FellBehind, Lane, Offset};
+use super::lane::{FellBehind, Lane, Offset};
 
-/// One peer's place in its lane. Owns no heap while nothing private is owed.
+/// One subscriber's position in its lane. It uses no heap while no private bytes are unsent.
 #[derive(Debug, Default)]
 pub struct Outbox {
-    /// The first byte of the lane that has not been written.
+    /// The position of the first unsent byte of the lane.
     cursor: Offset,
     private: Option<Box<Private>>,
 }
 
 #[derive(Debug, Default)]
 struct Private {
-    /// Invariant: positions never decrease, none is before the cursor, no piece is empty.
+    /// Invariant: the positions never decrease, none is before the cursor, and no piece is empty.
     splices: VecDeque<Splice>,
-    /// How much of the front splice has been written. 0 unless that splice stands at the cursor.
+    /// Sent bytes of the front splice. 0 unless that splice is at the cursor.
     written: usize,
-    /// Nothing of the lane is owed from here on.
+    /// The subscriber receives no bytes of the lane from this position on.
     stop: Option<Offset>,
-    /// Bytes of heap that the splices take.
+    /// Bytes of heap that the splices use.
     holds: usize,
 }
 
 #[derive(Debug)]
 struct Splice {
+    /// The position in the lane before which the piece is sent.
     at: Offset,
     piece: Piece,
-    /// May be dropped, as long as it has not begun, in favour of a later one like it.
-    superseded: bool,
+    /// Whether a later piece replaces this one, unless a part of it is sent already.
+    replaceable: bool,
 }
 
-/// Private bytes: their own, or a span of the archive that is read where it lies.
+/// Private bytes for one subscriber: bytes of their own, or a span of the archive, which is not copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// Whole records.
+    /// Complete records.
     Bytes(Cow<'static, [u8]>),
-    /// The archive's records between two of its offsets.
+    /// The records of the archive between two positions in it.
     Archive {
-        /// Where the span begins.
+        /// The position of the first byte.
         from: Offset,
-        /// Where the span ends.
+        /// The position after the last byte.
         to: Offset,
     },
 }
@@ -60,6 +63,7 @@ impl Piece {
         }
     }
 
+    /// Bytes of heap that the piece uses as part of a splice.
     fn holds(&self) -> usize {
         let heap = match self {
             Piece::Bytes(Cow::Owned(bytes)) => bytes.capacity(),
@@ -70,60 +74,62 @@ impl Piece {
 }
 
 impl Outbox {
-    /// A peer that joins here and now: it is owed what the lane says from now on.
-    pub fn join(live: &Lane) -> Outbox {
+    /// The outbox of a subscriber that joins the lane now. It receives the bytes that are appended from now
+    /// on.
+    pub fn join(lane: &Lane) -> Outbox {
         Outbox {
-            cursor: live.end(),
+            cursor: lane.end(),
             private: None,
         }
     }
 
-    /// The first byte of the lane that has not been written.
+    /// The position of the first unsent byte of the lane.
     pub fn cursor(&self) -> Offset {
         self.cursor
     }
 
-    /// Bytes of heap that private pieces hold.
+    /// Bytes of heap in use. All of it is for private pieces.
     pub fn holds(&self) -> usize {
         self.private.as_ref().map_or(0, |private| private.holds)
     }
 
-    /// Adds private bytes behind everything that the lane holds at this moment. After
-    /// [`Outbox::finish`] nothing is added any more.
+    /// Splices in a private piece at the current end of the lane. After [`Outbox::finish`] this has no
+    /// effect.
     pub fn splice(&mut self, lane: &Lane, piece: Piece) {
         self.insert(lane, piece, false);
     }
 
-    /// Like [`Outbox::splice`], for answers of which only the latest matters: once more than `spare`
-    /// bytes of private pieces wait, earlier ones of this kind that have not begun are dropped.
+    /// Splices in an answer of which only the latest matters, such as a pong. If private pieces use more
+    /// than `spare` bytes of heap, it replaces all earlier pieces of this method of which no byte is sent.
     pub fn splice_latest(&mut self, lane: &Lane, bytes: Vec<u8>, spare: usize) {
         if let Some(private) = &mut self.private
             && private.holds > spare
         {
-            private.drop_superseded();
+            private.drop_replaceable();
         }
         self.insert(lane, Piece::Bytes(Cow::Owned(bytes)), true);
     }
 
-    /// Nothing that the lane says from this moment on is owed to this peer.
+    /// Ends the subscription at the current end of the lane. The subscriber receives the unsent bytes
+    /// before that, and nothing after it.
     pub fn finish(&mut self, lane: &Lane) {
         let private = self.private.get_or_insert_default();
         private.stop.get_or_insert(lane.end());
     }
 
-    /// Whether some of the lane is still owed.
+    /// Whether bytes of the lane are unsent. Private pieces do not count.
     pub fn has_unsent_lane(&self, lane: &Lane) -> bool {
         let stop = self.private.as_ref().and_then(|private| private.stop);
         self.cursor < stop.unwrap_or(lane.end())
     }
 
-    /// Whether anything is still owed, private pieces included.
+    /// Whether any bytes are unsent, of the lane or of private pieces.
     pub fn has_unsent(&self, lane: &Lane) -> bool {
         let mut private = self.private.iter();
         private.any(|private| !private.splices.is_empty()) || self.has_unsent_lane(lane)
     }
 
-    /// Whether the peer was finished and has been written everything that it was owed.
+    /// Whether [`Outbox::finish`] was called and no bytes are unsent.
     pub fn is_drained(&self) -> bool {
         let Some(private) = &self.private else {
             return false;
@@ -131,51 +137,54 @@ impl Outbox {
         private.splices.is_empty() && private.stop.is_some_and(|stop| self.cursor >= stop)
     }
 
-    /// All that is owed, where that is some of the lane in one piece: the usual case under load, in
-    /// which neither private pieces nor the lane's seam have to be looked at.
+    /// All unsent bytes, if they are one slice of the lane. `None` if there are private pieces, if the
+    /// unsent bytes wrap around in the lane's ring buffer, if there are none, and if the subscriber fell
+    /// behind.
+    /// This is the fast path of [`Outbox::next_write`], and the usual case under load.
     pub fn unsent_slice<'a>(&self, lane: &'a Lane) -> Option<&'a [u8]> {
         match lane.between(self.cursor, lane.end()) {
-            Ok([latest, []]) if self.private.is_none() && !latest.is_empty() => Some(latest),
+            Ok([slice, []]) if self.private.is_none() && !slice.is_empty() => Some(slice),
             Ok(_) | Err(FellBehind) => None,
         }
     }
 
-    /// The next bytes to write, at most `cap` of them.
+    /// The next unsent bytes, of the lane and of private pieces, at most `cap` of them.
     ///
     /// # Errors
-    /// [`FellBehind`] where the lane or the archive has forgotten bytes that are still owed.
+    /// [`FellBehind`] if the lane or the archive has forgotten unsent bytes.
     pub fn next_write<'a>(
         &'a self,
         lane: &'a Lane,
         archive: Option<&'a Lane>,
         cap: usize,
     ) -> Result<NextWrite<'a>, FellBehind> {
-        let mut owed = NextWrite::new(cap);
+        let mut write = NextWrite::new(cap);
         let mut at = self.cursor;
         let mut stop = lane.end();
         if let Some(private) = &self.private {
             let mut written = private.written;
             for splice in &private.splices {
-                owed.add_span(lane, at, splice.at)?;
+                write.add_span(lane, at, splice.at)?;
                 at = splice.at;
                 match &splice.piece {
-                    Piece::Bytes(bytes) => owed.add(&bytes[written..]),
+                    Piece::Bytes(bytes) => write.add(&bytes[written..]),
                     Piece::Archive { from, to } => {
-                        owed.add_span(archive.ok_or(FellBehind)?, *from + written, *to)?;
+                        write.add_span(archive.ok_or(FellBehind)?, *from + written, *to)?;
                     }
                 }
                 written = 0;
-                if owed.is_full() {
-                    return Ok(owed);
+                if write.is_full() {
+                    return Ok(write);
                 }
             }
             stop = private.stop.unwrap_or(stop);
         }
-        owed.add_span(lane, at, stop)?;
-        Ok(owed)
+        write.add_span(lane, at, stop)?;
+        Ok(write)
     }
 
-    /// The socket took `bytes` of what [`Outbox::next_write`] offered.
+    /// Marks the next `bytes` unsent bytes as sent, because the socket has accepted them. They are the
+    /// front of what [`Outbox::next_write`] returns.
     pub fn wrote(&mut self, mut bytes: usize) {
         while bytes > 0 {
             let Some(private) = &mut self.private else {
@@ -210,7 +219,7 @@ impl Outbox {
         }
     }
 
-    fn insert(&mut self, lane: &Lane, piece: Piece, superseded: bool) {
+    fn insert(&mut self, lane: &Lane, piece: Piece, replaceable: bool) {
         if piece.len() == 0 {
             return;
         }
@@ -220,19 +229,19 @@ impl Outbox {
             private.splices.push_back(Splice {
                 at: lane.end(),
                 piece,
-                superseded,
+                replaceable,
             });
         }
     }
 }
 
 impl Private {
-    fn drop_superseded(&mut self) {
-        let mut begun = self.written > 0;
+    fn drop_replaceable(&mut self) {
+        let mut partly_sent = self.written > 0;
         let holds = &mut self.holds;
         self.splices.retain(|splice| {
-            let keep = !splice.superseded || begun;
-            begun = false;
+            let keep = !splice.replaceable || partly_sent;
+            partly_sent = false;
             if !keep {
                 *holds -= splice.piece.holds();
             }
@@ -241,7 +250,7 @@ impl Private {
     }
 }
 
-/// What can be offered to a socket in one vectored write.
+/// The bytes for one vectored write to a socket.
 #[derive(Debug)]
 pub struct NextWrite<'a> {
     slices: [IoSlice<'a>; NextWrite::MAX_SLICES],
@@ -251,7 +260,7 @@ pub struct NextWrite<'a> {
 }
 
 impl<'a> NextWrite<'a> {
-    /// The most slices in one offer: what does not fit waits for the next.
+    /// Maximum number of slices in one write. The next write has the rest.
     pub const MAX_SLICES: usize = 8;
 
     fn new(cap: usize) -> NextWrite<'a> {
@@ -263,17 +272,17 @@ impl<'a> NextWrite<'a> {
         }
     }
 
-    /// How many bytes are offered.
+    /// Total size of all slices in bytes.
     pub fn len(&self) -> usize {
         self.bytes
     }
 
-    /// Whether nothing is owed.
+    /// Whether there are no bytes to write.
     pub fn is_empty(&self) -> bool {
         self.bytes == 0
     }
 
-    /// The bytes, in order.
+    /// The bytes to write, in order.
     pub fn slices(&self) -> &[IoSlice<'a>] {
         &self.slices[..self.count]
     }
@@ -315,21 +324,21 @@ mod tests {
         }
     }
 
-    /// Writes at most `most` bytes of what is owed and gives them back.
+    /// Simulates a socket that accepts up to `most` bytes, and returns those.
     fn write(
         outbox: &mut Outbox,
         lane: &Lane,
         archive: &Lane,
         most: usize,
     ) -> Result<Vec<u8>, FellBehind> {
-        let owed = outbox.next_write(lane, Some(archive), most)?;
-        assert!(most == 0 || owed.is_empty() != outbox.has_unsent(lane));
-        let bytes: Vec<u8> = owed
+        let next = outbox.next_write(lane, Some(archive), most)?;
+        assert!(most == 0 || next.is_empty() != outbox.has_unsent(lane));
+        let bytes: Vec<u8> = next
             .slices()
             .iter()
             .flat_map(|slice| slice.to_vec())
             .collect();
-        assert_eq!(bytes.len(), owed.len());
+        assert_eq!(bytes.len(), next.len());
         outbox.wrote(bytes.len());
         Ok(bytes)
     }
@@ -350,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_joiner_gets_greeting_replay_and_live_stream_in_this_order() {
+    fn a_new_subscriber_gets_greeting_replay_and_live_stream_in_this_order() {
         let (mut lane, mut archive) = (Lane::new(100), Lane::new(100));
         for said in ["one.", "two.", "three."] {
             lane.push(&said.as_bytes());
@@ -373,11 +382,14 @@ mod tests {
             write_all(&mut outbox, &lane, &archive),
             "welcome.two.three.four.pong.five."
         );
-        assert!(outbox.private.is_none(), "what is through owns no heap");
+        assert!(
+            outbox.private.is_none(),
+            "an outbox without private pieces uses no heap"
+        );
     }
 
     #[test]
-    fn nothing_follows_after_the_last_word() {
+    fn nothing_is_sent_after_the_end_of_the_subscription() {
         let (mut lane, archive) = (Lane::new(100), Lane::new(0));
         let mut outbox = Outbox::join(&lane);
         lane.push(&b"before.".as_slice());
@@ -392,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_answers_that_nobody_takes_only_the_latest_is_kept() {
+    fn of_the_unsent_replaceable_answers_only_the_latest_is_kept() {
         let (lane, archive) = (Lane::new(100), Lane::new(0));
         let mut outbox = Outbox::join(&lane);
         outbox.splice_latest(&lane, b"1.".to_vec(), 0);
@@ -409,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn a_finished_peer_whose_lane_was_forgotten_is_not_behind() {
+    fn a_finished_subscriber_does_not_need_what_the_lane_forgets() {
         let (mut lane, archive) = (Lane::new(4), Lane::new(0));
         let mut outbox = Outbox::join(&lane);
         outbox.splice(&lane, bytes("close."));
@@ -425,28 +437,28 @@ mod tests {
     }
 
     #[derive(Clone, Debug)]
-    enum Step {
-        Say(u8),
-        Tell(u8),
+    enum OutboxStep {
+        Push(u8),
+        Splice(u8),
         Write(u8),
         Forget(u8),
         Finish,
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    fn step() -> impl Strategy<Value = OutboxStep> {
         prop_oneof![
-            4 => any::<u8>().prop_map(|n| Step::Say(n % 40)),
-            3 => any::<u8>().prop_map(|n| Step::Tell(n % 20)),
-            4 => any::<u8>().prop_map(Step::Write),
-            1 => any::<u8>().prop_map(Step::Forget),
-            1 => Just(Step::Finish),
+            4 => any::<u8>().prop_map(|n| OutboxStep::Push(n % 40)),
+            3 => any::<u8>().prop_map(|n| OutboxStep::Splice(n % 20)),
+            4 => any::<u8>().prop_map(OutboxStep::Write),
+            1 => any::<u8>().prop_map(OutboxStep::Forget),
+            1 => Just(OutboxStep::Finish),
         ]
     }
 
     proptest! {
-        /// The model is the whole stream as one string, and the place of every lane byte in it.
+        /// The model is the whole stream as one string, with the position of every byte of the lane in it.
         #[test]
-        fn a_peer_receives_its_stream_whole_and_in_order_or_fell_behind(
+        fn a_subscriber_receives_its_stream_whole_and_in_order_or_falls_behind(
             limit in 40usize..200,
             steps in prop::collection::vec(step(), 1..200),
         ) {
@@ -459,27 +471,27 @@ mod tests {
             };
             for step in steps {
                 match step {
-                    Step::Say(size) => {
-                        let said = fresh(size);
-                        lane.push(&said.as_slice());
+                    OutboxStep::Push(size) => {
+                        let record = fresh(size);
+                        lane.push(&record.as_slice());
                         if !finished {
-                            lane_bytes.extend(stream.len()..stream.len() + said.len());
-                            stream.extend(said);
+                            lane_bytes.extend(stream.len()..stream.len() + record.len());
+                            stream.extend(record);
                         }
                     }
-                    Step::Tell(size) => {
-                        let told = fresh(size);
-                        outbox.splice(&lane, Piece::Bytes(Cow::Owned(told.clone())));
+                    OutboxStep::Splice(size) => {
+                        let piece = fresh(size);
+                        outbox.splice(&lane, Piece::Bytes(Cow::Owned(piece.clone())));
                         if !finished {
-                            stream.extend(told);
+                            stream.extend(piece);
                         }
                     }
-                    Step::Finish => {
+                    OutboxStep::Finish => {
                         outbox.finish(&lane);
                         finished = true;
                     }
-                    Step::Forget(back) => lane.forget(Offset::START + (lane.end() - Offset::START).saturating_sub(back.into())),
-                    Step::Write(most) => {
+                    OutboxStep::Forget(back) => lane.forget(Offset::START + (lane.end() - Offset::START).saturating_sub(back.into())),
+                    OutboxStep::Write(most) => {
                         let forgotten = lane.start() - Offset::START;
                         let lost = lane_bytes.iter().take(forgotten).any(|&place| place >= received.len());
                         match write(&mut outbox, &lane, &archive, most.into()) {
@@ -488,14 +500,14 @@ mod tests {
                                 prop_assert_eq!(&stream[..received.len()], &received[..]);
                             }
                             Err(FellBehind) => {
-                                prop_assert!(lost, "dropped although the lane had all");
+                                prop_assert!(lost, "fell behind although the lane had all bytes");
                                 return Ok(());
                             }
                         }
                     }
                 }
             }
-            if let Ok(true) = outbox.next_write(&lane, Some(&archive), usize::MAX).map(|owed| owed.is_empty()) {
+            if let Ok(true) = outbox.next_write(&lane, Some(&archive), usize::MAX).map(|next| next.is_empty()) {
                 prop_assert_eq!(&received, &stream);
                 prop_assert_eq!(outbox.is_drained(), finished);
                 prop_assert_eq!(outbox.holds(), 0);

@@ -8,7 +8,8 @@ use sha1::{Digest, Sha1};
 /// The protocol version that `Sec-WebSocket-Version` has to name (RFC 6455, section 4.2.1).
 pub const VERSION: &str = "13";
 
-/// A header of the handshake breaks its grammar. The answer is 400 Bad Request (RFC 6455, section 4.2.1).
+/// A header of the handshake breaks its grammar. The answer is 400 Bad Request (RFC 6455, section
+/// 4.2.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadHeader;
 
