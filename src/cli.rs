@@ -263,7 +263,7 @@ impl Cli {
             max_connections,
             max_per_address: self.max_per_address.unwrap_or(256),
             count_loopback: self.max_per_address.is_some(),
-            max_handshaking: self.max_handshaking,
+            max_handshakes: self.max_handshaking,
             max_rooms: self.max_rooms,
             head: HeadLimits {
                 max_head: self.max_head,
@@ -273,18 +273,18 @@ impl Cli {
             max_message: self.max_message,
             max_frames: self.max_frames,
             message_timeout: self.message_timeout,
-            max_heads: self.max_heads,
-            max_half_messages: self
+            max_request_total: self.max_heads,
+            partial_messages_total: self
                 .max_half_messages
-                .unwrap_or(usual.max_half_messages.max(self.max_message)),
-            max_owed_in_all: self
+                .unwrap_or(usual.partial_messages_total.max(self.max_message)),
+            client_buffer_total: self
                 .max_owed_in_all
-                .unwrap_or(usual.max_owed_in_all.max(self.max_owed)),
-            max_owed: self.max_owed,
-            lane_bytes: self.lane_bytes,
-            lanes_bytes: self
+                .unwrap_or(usual.client_buffer_total.max(self.max_owed)),
+            client_buffer: self.max_owed,
+            room_buffer: self.lane_bytes,
+            room_buffer_total: self
                 .lanes_bytes
-                .unwrap_or(usual.lanes_bytes.max(self.lane_bytes)),
+                .unwrap_or(usual.room_buffer_total.max(self.lane_bytes)),
             message_rate: self.message_rate,
             message_burst: self.message_burst,
             byte_rate: self.byte_rate,
@@ -294,12 +294,12 @@ impl Cli {
             ping_timeout: self.ping_timeout,
             progress_timeout: self.progress_timeout,
             close_timeout: self.close_timeout,
-            gather: self.gather,
+            batch_delay: self.gather,
             compression_level: self.compression_level,
             compression_threshold: self.compression_threshold,
             history: self.history,
-            history_bytes: self.history_bytes,
-            histories_bytes: self.histories_bytes,
+            history_size: self.history_bytes,
+            history_size_total: self.histories_bytes,
             history_ttl: self.history_ttl,
             ..usual
         };
@@ -442,7 +442,7 @@ mod tests {
             max_connections: 1,
             max_per_address: 2,
             count_loopback: true,
-            max_handshaking: 3,
+            max_handshakes: 3,
             max_rooms: 4,
             head: HeadLimits {
                 max_head: 5,
@@ -452,12 +452,12 @@ mod tests {
             max_message: 8,
             max_frames: 9,
             message_timeout: Duration::from_secs(10),
-            max_heads: 11,
-            max_half_messages: 12,
-            max_owed_in_all: 14,
-            max_owed: 13,
-            lane_bytes: 1 << 20,
-            lanes_bytes: 2 << 20,
+            max_request_total: 11,
+            partial_messages_total: 12,
+            client_buffer_total: 14,
+            client_buffer: 13,
+            room_buffer: 1 << 20,
+            room_buffer_total: 2 << 20,
             message_rate: 15,
             message_burst: 16,
             byte_rate: 17,
@@ -469,10 +469,10 @@ mod tests {
             close_timeout: Duration::from_secs(23),
             compression_level: 1,
             compression_threshold: 24,
-            gather: Duration::from_millis(25),
+            batch_delay: Duration::from_millis(25),
             history: 26,
-            history_bytes: 27,
-            histories_bytes: 28,
+            history_size: 27,
+            history_size_total: 28,
             history_ttl: Duration::from_secs(29),
             ..Limits::default()
         };

@@ -3,5 +3,8 @@
 pub mod chat;
 pub mod feed;
 pub mod http;
+pub mod ids;
+mod random;
 pub mod server;
+pub mod time;
 pub mod ws;

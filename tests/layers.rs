@@ -6,7 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer, what it may know of ours, and what of the world it must not touch.
-const LAYERS: [(&str, &[&str], &[&str]); 5] = [
+const LAYERS: [(&str, &[&str], &[&str]); 8] = [
+    ("ids.rs", &[], BELOW_SERVER),
+    ("time.rs", &[], BELOW_SERVER),
+    ("random.rs", &[], BELOW_SERVER),
     ("feed", &["feed"], BELOW_SERVER),
     ("ws", &["ws", "feed"], BELOW_SERVER),
     (
@@ -14,10 +17,16 @@ const LAYERS: [(&str, &[&str], &[&str]); 5] = [
         &["http", "feed", "ws::handshake", "ws::extension"],
         BELOW_SERVER,
     ),
-    ("chat", &["chat", "feed", "ws"], BELOW_SERVER),
+    (
+        "chat",
+        &["chat", "feed", "ws", "ids", "time", "random"],
+        BELOW_SERVER,
+    ),
     (
         "server",
-        &["server", "chat", "http", "feed", "ws"],
+        &[
+            "server", "chat", "http", "feed", "ws", "ids", "time", "random",
+        ],
         &["simple_logger", "clap"],
     ),
 ];
@@ -43,9 +52,13 @@ const BELOW_SERVER: &[&str] = &[
     "getrandom",
 ];
 
-fn sources(folder: &Path) -> Vec<PathBuf> {
+/// All source files of a folder; a file is its own only source.
+fn sources(place: &Path) -> Vec<PathBuf> {
+    if place.is_file() {
+        return vec![place.to_owned()];
+    }
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in fs::read_dir(place).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(sources(&path));

@@ -11,8 +11,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use hushd::chat::Key;
-use hushd::server::{Moment, Network, Readiness, Ready, Received, Sent, Transport};
+use hushd::ids::ConnectionKey;
+use hushd::server::{Moment, Network, Readiness, Ready, Received, Transport, Written};
 
 /// As many as one `epoll_wait` brings.
 const EVENTS: usize = 256;
@@ -134,7 +134,7 @@ impl World {
             ..Readiness::default()
         };
         self.events
-            .push_back(Ready::Connection(Key(client), readiness));
+            .push_back(Ready::Connection(ConnectionKey(client), readiness));
     }
 
     pub(crate) fn is_idle(&self) -> bool {
@@ -191,7 +191,7 @@ impl Network for Simulated {
         Ok((Wire(client), IpAddr::V4(Ipv4Addr::LOCALHOST)))
     }
 
-    fn register(&mut self, socket: &mut Wire, key: Key) -> io::Result<()> {
+    fn register(&mut self, socket: &mut Wire, key: ConnectionKey) -> io::Result<()> {
         debug_assert_eq!(socket.0, key.0);
         self.0.borrow_mut().readable(key.0, false);
         Ok(())
@@ -240,10 +240,10 @@ impl Transport for Wire {
         })
     }
 
-    fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Sent> {
+    fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Written> {
         let bytes = parts.iter().map(|part| part.len()).sum();
         WRITTEN.set(WRITTEN.get() + bytes as u64);
-        Ok(Sent { bytes, full: false })
+        Ok(Written { bytes, full: false })
     }
 
     fn half_close(&mut self) {}

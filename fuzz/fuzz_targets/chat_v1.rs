@@ -3,21 +3,21 @@
 
 #![no_main]
 
-use hushd::chat::name::{Name, Wanted};
-use hushd::chat::v1::{Hello, Request, Sent};
+use hushd::chat::members::name::{Name, Wanted};
+use hushd::chat::v1::{Hello, ClientRequest, ServerMessage};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    match Request::parse(text) {
-        Ok(Request::Message { text: _, id }) => {
-            assert!(id.is_none_or(|id| (1..=Request::MAX_ID).contains(&id.len())));
+    match ClientRequest::parse(text) {
+        Ok(ClientRequest::Message { text: _, id }) => {
+            assert!(id.is_none_or(|id| (1..=ClientRequest::MAX_ID).contains(&id.len())));
         }
-        Ok(Request::History { before: _, limit }) => {
-            assert!((1..=Request::MAX_LIMIT as usize).contains(&limit));
+        Ok(ClientRequest::History { before: _, limit }) => {
+            assert!((1..=ClientRequest::MAX_LIMIT as usize).contains(&limit));
         }
-        Ok(Request::Name(_) | Request::Who | Request::Ping) => {}
+        Ok(ClientRequest::Name(_) | ClientRequest::Who | ClientRequest::Ping) => {}
         Err(refused) => assert!(
-            Sent::from(&refused)
+            ServerMessage::from(&refused)
                 .to_json()
                 .starts_with(r#"{"type":"error","code":"#)
         ),

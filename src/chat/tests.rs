@@ -10,6 +10,8 @@ use super::rooms::tests::LIMITS;
 use super::v1::Hello;
 use super::*;
 use crate::feed::{Lane, Outbox, Piece, Record};
+use crate::ids::ConnectionKey;
+use crate::time::Tick;
 use crate::ws::Frame;
 use crate::ws::Message;
 
@@ -19,7 +21,7 @@ mod schema;
 /// A server's part in a chat.
 struct House {
     rooms: Rooms,
-    people: BTreeMap<Key, Person>,
+    people: BTreeMap<ConnectionKey, Person>,
     next_key: u32,
     now: Tick,
 }
@@ -34,8 +36,8 @@ struct Person {
     answered: Vec<Question>,
 }
 
-impl Roster for BTreeMap<Key, Person> {
-    fn member(&self, key: Key) -> Option<&Member> {
+impl Roster for BTreeMap<ConnectionKey, Person> {
+    fn member(&self, key: ConnectionKey) -> Option<&Member> {
         self.get(&key).map(|person| &person.member)
     }
 }
@@ -45,7 +47,7 @@ fn frame(json: &str) -> Piece {
 }
 
 impl House {
-    fn new(limits: Limits) -> House {
+    fn new(limits: RoomLimits) -> House {
         House {
             rooms: Rooms::new(7, limits),
             people: BTreeMap::new(),
@@ -54,12 +56,12 @@ impl House {
         }
     }
 
-    fn come(&mut self, path: &str, encoding: Encoding, hello: &Hello<'_>) -> Key {
+    fn come(&mut self, path: &str, encoding: Encoding, hello: &Hello<'_>) -> ConnectionKey {
         let room = self.rooms.enter(path).unwrap();
         if let Some(old) = self.rooms.replaced(room, hello, &self.people) {
             self.go(old);
         }
-        let key = Key(self.next_key);
+        let key = ConnectionKey(self.next_key);
         self.next_key += 1;
         let arrival = self
             .rooms
@@ -93,7 +95,7 @@ impl House {
         key
     }
 
-    fn chat(&mut self, path: &str, name: &str) -> Key {
+    fn chat(&mut self, path: &str, name: &str) -> ConnectionKey {
         self.come(
             path,
             Encoding::CHAT_V1,
@@ -104,11 +106,11 @@ impl House {
         )
     }
 
-    fn plain(&mut self, path: &str) -> Key {
+    fn plain(&mut self, path: &str) -> ConnectionKey {
         self.come(path, Encoding::PLAIN, &Hello::default())
     }
 
-    fn go(&mut self, key: Key) {
+    fn go(&mut self, key: ConnectionKey) {
         let member = self.people[&key].member.clone();
         self.rooms.depart(key, &member, &self.people, self.now);
         self.people.remove(&key);
@@ -119,7 +121,7 @@ impl House {
         self.rooms.was_left(member.place.room, self.now);
     }
 
-    fn say(&mut self, key: Key, message: Message<'_>) {
+    fn say(&mut self, key: ConnectionKey, message: Message<'_>) {
         let person = self.people.get_mut(&key).unwrap();
         if person.outbox.holds() == 0 {
             person.answered.clear();
@@ -147,11 +149,11 @@ impl House {
         }
     }
 
-    fn ask(&mut self, key: Key, request: Value) {
+    fn ask(&mut self, key: ConnectionKey, request: Value) {
         self.say(key, Message::Text(&request.to_string()));
     }
 
-    fn tell(&mut self, key: Key, json: &str) {
+    fn tell(&mut self, key: ConnectionKey, json: &str) {
         let person = self.people.get_mut(&key).unwrap();
         let room = self.rooms.get(person.member.place.room).unwrap();
         person.outbox.splice(
@@ -168,7 +170,7 @@ impl House {
     }
 
     /// Writes at most so many bytes to a connection.
-    fn write(&mut self, key: Key, bytes: usize) {
+    fn write(&mut self, key: ConnectionKey, bytes: usize) {
         let person = self.people.get_mut(&key).unwrap();
         let room = self.rooms.get(person.member.place.room).unwrap();
         let lane = room.lane(person.member.place.encoding).unwrap();
@@ -191,7 +193,7 @@ impl House {
     }
 
     /// What a client reads when it reads everything.
-    fn read(&mut self, key: Key) -> Vec<Value> {
+    fn read(&mut self, key: ConnectionKey) -> Vec<Value> {
         self.write(key, usize::MAX);
         let person = self.people.get_mut(&key).unwrap();
         let (frames, rest) = frames(&person.wire);
@@ -211,7 +213,7 @@ impl House {
     }
 
     /// The same, of one type only.
-    fn read_all(&mut self, key: Key, kind: &str) -> Vec<Value> {
+    fn read_all(&mut self, key: ConnectionKey, kind: &str) -> Vec<Value> {
         self.read(key)
             .into_iter()
             .filter(|frame| frame["type"] == kind)
@@ -617,14 +619,14 @@ fn an_empty_room_is_remembered_until_its_time_is_over_or_its_place_is_needed() {
 
 #[test]
 fn all_archives_together_are_bounded_and_the_largest_pays() {
-    let mut house = House::new(Limits {
+    let mut house = House::new(RoomLimits {
         max_rooms: 100,
         ..LIMITS
     });
     let shout = |house: &mut House, path: &str, times: u32| {
         let key = house.chat(path, "ann");
         (0..times).for_each(|_| house.ask(key, message(&"x".repeat(500))));
-        assert!(house.rooms.archived() <= LIMITS.histories_bytes);
+        assert!(house.rooms.archived() <= LIMITS.history_size_total);
         key
     };
     let gone = shout(&mut house, "/gone", 10);
@@ -684,7 +686,7 @@ fn ten_thousand_who_come_at_once_cost_their_welcomes_and_one_announcement() {
 /// A client that never gives up.
 #[derive(Default)]
 struct Stubborn {
-    at: Option<Key>,
+    at: Option<ConnectionKey>,
     /// Before its welcome, a client does not know under which session it would speak.
     welcomed: bool,
     session: Option<String>,
@@ -780,7 +782,7 @@ proptest! {
             1 => (0u32..40).prop_map(Act::Pass),
         ]), 0..150),
     ) {
-        let mut house = House::new(Limits { history: 100, history_bytes: 1 << 20, histories_bytes: 1 << 20, ..LIMITS });
+        let mut house = House::new(RoomLimits { history: 100, history_size: 1 << 20, history_size_total: 1 << 20, ..LIMITS });
         let keeper = house.chat("/", "keeper");
         let mut clients: [Stubborn; 3] = Default::default();
         for (who, act) in acts {
@@ -813,7 +815,7 @@ proptest! {
 
 #[test]
 fn lanes_are_what_they_were_for_plain_members() {
-    let lane = |speaks: fn(&mut House) -> Key| {
+    let lane = |speaks: fn(&mut House) -> ConnectionKey| {
         let mut house = House::new(LIMITS);
         let key = speaks(&mut house);
         house.say(key, Message::Text("hi"));

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::connection::{Connection, Flags, Gone, Peer, Stage};
 use super::report::Notice;
 use super::{Moment, Network, Server};
-use crate::chat::Key;
 use crate::feed::Outbox;
 use crate::http::{Head, Refusal};
+use crate::ids::ConnectionKey;
 
 /// Connections above a limit, of all or of one address, that are still accepted, to be told so.
 const SURPLUS: usize = 16;
@@ -108,7 +108,7 @@ impl<N: Network> Server<N> {
             return;
         }
         let entry = self.connections.vacant_key();
-        let Ok(key) = u32::try_from(entry).map(Key) else {
+        let Ok(key) = u32::try_from(entry).map(ConnectionKey) else {
             return;
         };
         if let Err(error) = self.network.register(&mut socket, key) {
@@ -154,7 +154,7 @@ impl<N: Network> Server<N> {
                 there.is_some_and(|found| found.id == ticket.id && found.is_handshaking())
             });
         }
-        if self.strangers > self.limits.max_handshaking {
+        if self.strangers > self.limits.max_handshakes {
             self.squeeze_handshakes();
         }
     }

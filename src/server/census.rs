@@ -9,7 +9,8 @@ use super::deadlines::Deadlines;
 use super::holdings::Held;
 use super::talk::lane_of;
 use super::{Network, Server};
-use crate::chat::{Encoding, Key, Room};
+use crate::chat::{Encoding, Room};
+use crate::ids::ConnectionKey;
 
 /// What a census has found.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +20,7 @@ pub struct Census {
     /// Rooms.
     pub rooms: usize,
     /// Bytes that all lanes reserve.
-    pub lane_bytes: usize,
+    pub room_buffer: usize,
     /// Bytes of unfinished heads, of unfinished messages, and owed to single clients.
     pub held: [usize; 3],
     /// Bytes of all archives.
@@ -32,7 +33,7 @@ pub struct Census {
 #[derive(Clone, Copy, Debug)]
 pub struct Resident {
     /// Where it is kept.
-    pub key: Key,
+    pub key: ConnectionKey,
     /// How far it has come.
     pub phase: Phase,
     /// It is deliberately not read: because of its debt, or because its room is deaf.
@@ -94,7 +95,7 @@ impl<N: Network> Server<N> {
         let listed = self.listed();
         let (mut blocked, mut counted, mut seated, mut strangers) = (0, 0, 0, 0);
         for (entry, connection) in &self.connections {
-            let key = Key(entry as u32);
+            let key = ConnectionKey(entry as u32);
             let flags = connection.flags;
             ensure!(
                 !flags.has(Flags::ENDED),
@@ -187,11 +188,11 @@ impl<N: Network> Server<N> {
             census.archive_bytes,
             self.rooms.archived()
         );
-        census.lane_bytes = self.check_rooms(seated)?;
+        census.room_buffer = self.check_rooms(seated)?;
         ensure!(
-            census.lane_bytes == self.rooms.lanes(),
+            census.room_buffer == self.rooms.lanes(),
             "lanes are {} bytes, not {}",
-            census.lane_bytes,
+            census.room_buffer,
             self.rooms.lanes()
         );
         self.check_limits(&census)?;
@@ -390,10 +391,14 @@ impl<N: Network> Server<N> {
         let ([heads, halves, _], archives) = (census.held, census.archive_bytes);
         for (found, limit, what) in [
             (census.rooms, limits.max_rooms, "rooms"),
-            (heads, limits.max_heads, "bytes of heads"),
-            (halves, limits.max_half_messages, "bytes of half messages"),
-            (archives, limits.histories_bytes, "bytes of archives"),
-            (self.strangers, limits.max_handshaking, "handshakes"),
+            (heads, limits.max_request_total, "bytes of heads"),
+            (
+                halves,
+                limits.partial_messages_total,
+                "bytes of half messages",
+            ),
+            (archives, limits.history_size_total, "bytes of archives"),
+            (self.strangers, limits.max_handshakes, "handshakes"),
         ] {
             ensure!(
                 found <= limit,

@@ -6,10 +6,12 @@ use std::net::IpAddr;
 use slab::Slab;
 
 use super::debt::Debt;
-use super::transport::Sent;
-use crate::chat::{Key, Member, MemberId, Place, Question, Roster, Tick};
+use super::transport::Written;
+use crate::chat::{Member, Place, Question, Roster};
 use crate::feed::Outbox;
 use crate::http::Head;
+use crate::ids::{ConnectionId, ConnectionKey};
+use crate::time::Tick;
 use crate::ws::Decoder;
 
 /// A connection. While it is open and idle, it owns no heap.
@@ -21,7 +23,7 @@ pub(super) struct Connection<S> {
     pub(super) heard: Tick,
     /// Walks of the watchman since its socket last took something.
     pub(super) stuck: u8,
-    pub(super) id: MemberId,
+    pub(super) id: ConnectionId,
     pub(super) peer: Peer,
     pub(super) outbox: Outbox,
     pub(super) stage: Stage,
@@ -90,8 +92,8 @@ pub(super) enum Awaits {
 /// A place in the event loop's lists that outlive a turn: a key alone could mean a stranger by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Ticket {
-    pub(super) key: Key,
-    pub(super) id: MemberId,
+    pub(super) key: ConnectionKey,
+    pub(super) id: ConnectionId,
 }
 
 /// Facts about a connection that are either so or not.
@@ -175,7 +177,7 @@ impl<S> Connection<S> {
     }
 
     /// Its socket has taken so much of what it was offered.
-    pub(super) fn took(&mut self, sent: Sent) {
+    pub(super) fn took(&mut self, sent: Written) {
         self.outbox.wrote(sent.bytes);
         if sent.bytes > 0 {
             self.stuck = 0;
@@ -209,7 +211,7 @@ impl<S> Connection<S> {
 }
 
 impl<S> Roster for Slab<Connection<S>> {
-    fn member(&self, key: Key) -> Option<&Member> {
+    fn member(&self, key: ConnectionKey) -> Option<&Member> {
         match &self.get(key.0 as usize)?.stage {
             Stage::Open(open) => Some(&open.member),
             Stage::Handshaking(_) | Stage::Closing(_) => None,

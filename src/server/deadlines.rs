@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Moment;
 use super::clock::ticks;
 use super::connection::Ticket;
-use crate::chat::Tick;
+use crate::time::Tick;
 
 /// Those who must have done something by a time. Whoever has done it stays until its time, or until it
 /// stands in front, and is then passed over.
@@ -64,14 +64,14 @@ impl Deadlines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::{Key, MemberId};
+    use crate::ids::{ConnectionId, ConnectionKey};
     use crate::server::limits::DRAINING;
 
     #[test]
     fn a_socket_that_was_told_all_has_the_whole_time_and_at_most_a_second() {
         let ticket = Ticket {
-            key: Key(0),
-            id: MemberId(0),
+            key: ConnectionKey(0),
+            id: ConnectionId(0),
         };
         for micros in [0, 1, 50_000, 99_999, 100_000, 123_456] {
             let (mut draining, now) = (Deadlines::new(DRAINING), Moment(micros));

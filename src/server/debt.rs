@@ -1,7 +1,7 @@
 //! What a client has said beyond its rates: it is read again when that is paid.
 
 use super::Limits;
-use crate::chat::Tick;
+use crate::time::Tick;
 
 /// What a client has said beyond its rates, as of when it was [heard](super::connection::Connection::heard).
 #[derive(Clone, Copy, Debug, Default)]

@@ -8,14 +8,15 @@ use super::connection::{Awaits, Farewell, Flags, Gone, Stage, Ticket};
 use super::report::Notice;
 use super::talk::lane_of;
 use super::{Network, Server, Transport};
-use crate::chat::{Key, Place, Room, Roster};
+use crate::chat::{Place, Room, Roster};
 use crate::feed::{Offset, Piece};
 use crate::http::{Refusal, Response};
+use crate::ids::ConnectionKey;
 use crate::ws::{CloseCode, Frame};
 
 impl<N: Network> Server<N> {
     /// Answers a request, and that is all.
-    pub(super) fn respond(&mut self, key: Key, response: &Response) {
+    pub(super) fn respond(&mut self, key: ConnectionKey, response: &Response) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -39,7 +40,7 @@ impl<N: Network> Server<N> {
     }
 
     /// Turns a request away, whether or not it has wholly come.
-    pub(super) fn refuse(&mut self, key: Key, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, key: ConnectionKey, refusal: Refusal) {
         let response = match self.connection(key).map(|connection| &connection.stage) {
             Some(Stage::Handshaking(head)) => head.refuse(refusal),
             Some(Stage::Open(_) | Stage::Closing(_)) | None => refusal.into(),
@@ -53,12 +54,18 @@ impl<N: Network> Server<N> {
     }
 
     /// The last words to a client: a Close, with its reason.
-    pub(super) fn say_last(&mut self, key: Key, code: CloseCode, reason: &str, awaits: Awaits) {
+    pub(super) fn say_last(
+        &mut self,
+        key: ConnectionKey,
+        code: CloseCode,
+        reason: &str,
+        awaits: Awaits,
+    ) {
         self.tell_last(key, &Frame::close(code, reason), awaits);
     }
 
     /// The last words to a client that is to answer them.
-    pub(super) fn dismiss(&mut self, key: Key, code: CloseCode, reason: &str) {
+    pub(super) fn dismiss(&mut self, key: ConnectionKey, code: CloseCode, reason: &str) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -76,7 +83,7 @@ impl<N: Network> Server<N> {
         self.squeeze_halves();
     }
 
-    pub(super) fn tell_last(&mut self, key: Key, frame: &Frame<'_>, awaits: Awaits) {
+    pub(super) fn tell_last(&mut self, key: ConnectionKey, frame: &Frame<'_>, awaits: Awaits) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -88,7 +95,7 @@ impl<N: Network> Server<N> {
     }
 
     /// From here on, nothing that is said is owed to this connection any more.
-    pub(super) fn part(&mut self, key: Key, awaits: Awaits) {
+    pub(super) fn part(&mut self, key: ConnectionKey, awaits: Awaits) {
         let now = self.tick();
         if let Some(connection) = self.connection(key)
             && let Stage::Closing(farewell) = &mut connection.stage
@@ -115,7 +122,7 @@ impl<N: Network> Server<N> {
     }
 
     /// A connection has come so far.
-    pub(super) fn come_to(&mut self, key: Key, stage: Stage) {
+    pub(super) fn come_to(&mut self, key: ConnectionKey, stage: Stage) {
         if let Some(connection) = self.connections.get_mut(key.0 as usize) {
             match mem::replace(&mut connection.stage, stage) {
                 Stage::Handshaking(_) => self.strangers -= 1,
@@ -125,7 +132,7 @@ impl<N: Network> Server<N> {
     }
 
     /// This connection leaves with this turn; nothing more is read from it or written to it.
-    pub(super) fn end(&mut self, key: Key, why: Gone) {
+    pub(super) fn end(&mut self, key: ConnectionKey, why: Gone) {
         let Some(connection) = self.connection(key) else {
             return;
         };
@@ -157,7 +164,7 @@ impl<N: Network> Server<N> {
     }
 
     /// A member is not heard any more. It keeps its seat: it may still be owed some of the lane.
-    pub(super) fn depart(&mut self, key: Key) {
+    pub(super) fn depart(&mut self, key: ConnectionKey) {
         let now = self.tick();
         let roster = &self.connections;
         let Some(member) = roster.member(key) else {

@@ -11,10 +11,11 @@ use std::time::Duration;
 use super::clock::Spell;
 use super::connection::{Awaits, Connection, Flags, Gone, Stage, Ticket};
 use super::talk::lane_of;
-use super::transport::Sent;
+use super::transport::Written;
 use super::{Moment, Network, Server, Transport};
-use crate::chat::{Ends, Key, Place, Room, RoomKey};
+use crate::chat::{Ends, Place, Room};
 use crate::feed::Lane;
+use crate::ids::{ConnectionKey, RoomKey};
 
 /// So many messages are worth a lap of their own, and so many bytes: a room does not gather more.
 const ENOUGH_MESSAGES: u32 = 16;
@@ -22,14 +23,14 @@ const ENOUGH_BYTES: usize = 64 * 1024;
 
 /// A room on the carousel, and when its present lap began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Round {
+pub(super) struct BusyRoom {
     pub(super) room: RoomKey,
     lap_began: Moment,
 }
 
-impl Round {
-    fn new(room: RoomKey, now: Moment) -> Round {
-        Round {
+impl BusyRoom {
+    fn new(room: RoomKey, now: Moment) -> BusyRoom {
+        BusyRoom {
             room,
             lap_began: now,
         }
@@ -56,10 +57,10 @@ impl<S: Transport> Connection<S> {
     /// Writes private bytes from where they are, if nothing is owed before them: most answers need no
     /// queue then. What its socket did not take is to be told, and a socket that this fills to be counted
     /// as blocked.
-    pub(super) fn write_through(&mut self, lane: &Lane, bytes: &[u8]) -> Sent {
+    pub(super) fn write_through(&mut self, lane: &Lane, bytes: &[u8]) -> Written {
         let waits = self.flags.has(Flags::BLOCKED) || self.flags.has(Flags::ENDED);
         if waits || self.outbox.has_unsent(lane) {
-            return Sent::default();
+            return Written::default();
         }
         // That a socket is broken shows again when the rest is offered.
         let sent = self.socket.send(&[IoSlice::new(bytes)]).unwrap_or_default();
@@ -112,7 +113,7 @@ impl<N: Network> Server<N> {
             self.aboard.resize(entry + 1, false);
         }
         if !std::mem::replace(&mut self.aboard[entry], true) {
-            self.busy.push_back(Round::new(room, self.now));
+            self.busy.push_back(BusyRoom::new(room, self.now));
         }
     }
 
@@ -128,7 +129,7 @@ impl<N: Network> Server<N> {
         }
     }
 
-    fn go_round(&mut self, round: &mut Round, slice: &mut Slice) -> Leaves {
+    fn go_round(&mut self, round: &mut BusyRoom, slice: &mut Slice) -> Leaves {
         while slice.visits > 0 {
             let Some((key, ends)) = self.rooms.get_mut(round.room).and_then(Room::advance) else {
                 return Leaves::Finished;
@@ -154,7 +155,7 @@ impl<N: Network> Server<N> {
             let now = self.network.now();
             let lap = now - round.lap_began;
             round.lap_began = now;
-            let rest = (lap + lap / 2).min(self.limits.gather);
+            let rest = (lap + lap / 2).min(self.limits.batch_delay);
             if messages < ENOUGH_MESSAGES && bytes < ENOUGH_BYTES && rest > Duration::ZERO {
                 return Leaves::Gathers(now + rest);
             }
@@ -163,7 +164,7 @@ impl<N: Network> Server<N> {
     }
 
     /// Offers a connection all that it is owed, however much that is. Returns how many writes it took.
-    pub(super) fn offer_all(&mut self, key: Key) -> usize {
+    pub(super) fn offer_all(&mut self, key: ConnectionKey) -> usize {
         if self.offer_latest(key) {
             return 1;
         }
@@ -177,7 +178,7 @@ impl<N: Network> Server<N> {
     /// What nearly every visit is: a member that has taken all so far is offered the latest, and takes
     /// that too, so that nothing changes but its cursor. Returns whether it was so. If not, it is to be
     /// looked at in full: what it did take is noted, and an error shows again.
-    fn offer_latest(&mut self, key: Key) -> bool {
+    fn offer_latest(&mut self, key: ConnectionKey) -> bool {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return false;
         };
@@ -202,7 +203,7 @@ impl<N: Network> Server<N> {
 
     /// Offers a connection what it is owed, in one write. Returns whether it took all of that and is
     /// owed more.
-    fn offer(&mut self, key: Key) -> bool {
+    fn offer(&mut self, key: ConnectionKey) -> bool {
         let Some(connection) = self
             .connections
             .get_mut(key.0 as usize)
@@ -278,7 +279,7 @@ impl<N: Network> Server<N> {
     }
 
     /// A closing connection has been written everything: FIN, and then the peer's.
-    pub(super) fn wrote_its_last(&mut self, key: Key) {
+    pub(super) fn wrote_its_last(&mut self, key: ConnectionKey) {
         let now = self.tick();
         let Some(connection) = self.connection(key) else {
             return;

@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::connection::{Awaits, Connection, Flags, Gone, Stage};
 use super::{Network, Seeded, Server};
-use crate::chat::Key;
 use crate::http::Refusal;
+use crate::ids::ConnectionKey;
 use crate::ws::CloseCode;
 
 /// Bytes of heap that connections hold.
@@ -26,7 +26,7 @@ pub(super) struct Held {
 /// What each holds, and all together.
 #[derive(Debug)]
 pub(super) struct Holdings {
-    each: HashMap<Key, Held, Seeded>,
+    each: HashMap<ConnectionKey, Held, Seeded>,
     heads: Shares,
     halves: Shares,
     owed: Shares,
@@ -36,13 +36,13 @@ pub(super) struct Holdings {
 #[derive(Debug, Default)]
 struct Shares {
     /// Who holds any of it.
-    ranked: BTreeSet<(usize, Key)>,
+    ranked: BTreeSet<(usize, ConnectionKey)>,
     /// Invariant: the sum of `ranked`.
     all: usize,
 }
 
 impl Shares {
-    fn set(&mut self, key: Key, before: usize, held: usize) {
+    fn set(&mut self, key: ConnectionKey, before: usize, held: usize) {
         if before == held {
             return;
         }
@@ -55,7 +55,7 @@ impl Shares {
         self.all = self.all + held - before;
     }
 
-    fn largest(&self) -> Option<Key> {
+    fn largest(&self) -> Option<ConnectionKey> {
         self.ranked.last().map(|(_, key)| *key)
     }
 }
@@ -79,7 +79,7 @@ impl Holdings {
     }
 
     /// From now on this one holds so much. Returns whether that is anything.
-    fn set(&mut self, key: Key, held: Held) -> bool {
+    fn set(&mut self, key: ConnectionKey, held: Held) -> bool {
         let is_something = held != Held::default();
         let before = if is_something {
             self.each.insert(key, held)
@@ -118,7 +118,7 @@ impl<S> Connection<S> {
 
 impl<N: Network> Server<N> {
     /// Brings the books up to date with what a connection holds.
-    pub(super) fn weigh(&mut self, key: Key) {
+    pub(super) fn weigh(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -134,7 +134,7 @@ impl<N: Network> Server<N> {
     }
 
     /// A connection is no more, and so is what it held.
-    pub(super) fn holds_no_more(&mut self, key: Key) {
+    pub(super) fn holds_no_more(&mut self, key: ConnectionKey) {
         self.holdings.set(key, Held::default());
     }
 
@@ -147,7 +147,7 @@ impl<N: Network> Server<N> {
     }
 
     fn squeeze_heads(&mut self) {
-        while self.holdings.heads.all > self.limits.max_heads
+        while self.holdings.heads.all > self.limits.max_request_total
             && let Some(key) = self.holdings.heads.largest()
         {
             self.counts.heads_squeezed += 1;
@@ -159,7 +159,7 @@ impl<N: Network> Server<N> {
     /// Likewise for half messages. This is looked at after each read, since all reads of a turn together can
     /// bring a quarter of the limit.
     pub(super) fn squeeze_halves(&mut self) {
-        while self.holdings.halves.all > self.limits.max_half_messages
+        while self.holdings.halves.all > self.limits.partial_messages_total
             && let Some(key) = self.holdings.halves.largest()
         {
             self.counts.half_messages_squeezed += 1;
@@ -172,7 +172,7 @@ impl<N: Network> Server<N> {
     /// Likewise for what is owed. One read can make it many times what it brought, so this is looked at
     /// after each.
     pub(super) fn squeeze_owed(&mut self) {
-        while self.holdings.owed.all > self.limits.max_owed_in_all
+        while self.holdings.owed.all > self.limits.client_buffer_total
             && let Some(key) = self.holdings.owed.largest()
         {
             self.counts.owed_squeezed += 1;
@@ -211,11 +211,11 @@ mod tests {
             (1, held(0, 0, 9), held(0, 20, 16), Some(4)),
             (4, held(0, 0, 0), held(0, 0, 16), None),
         ] {
-            holdings.set(Key(key), weight);
+            holdings.set(ConnectionKey(key), weight);
             assert_eq!(holdings.all(), all);
-            assert_eq!(holdings.halves.largest(), largest.map(Key));
+            assert_eq!(holdings.halves.largest(), largest.map(ConnectionKey));
         }
-        assert_eq!(holdings.owed.largest(), Some(Key(1)));
+        assert_eq!(holdings.owed.largest(), Some(ConnectionKey(1)));
         assert_eq!(holdings.heads.largest(), None);
     }
 }

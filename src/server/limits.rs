@@ -19,7 +19,7 @@ pub struct Limits {
     pub count_loopback: bool,
     /// Connections that have not finished their handshake; one more ends the oldest
     /// (`--max-handshaking`).
-    pub max_handshaking: usize,
+    pub max_handshakes: usize,
     /// Rooms (`--max-rooms`).
     pub max_rooms: usize,
     /// Request heads (`--max-head`, `--max-line`, `--max-headers`).
@@ -31,17 +31,17 @@ pub struct Limits {
     /// From the first byte of a message to its last (`--message-timeout`).
     pub message_timeout: Duration,
     /// Bytes of unfinished request heads in all (`--max-heads`).
-    pub max_heads: usize,
+    pub max_request_total: usize,
     /// Bytes of unfinished messages in all (`--max-half-messages`).
-    pub max_half_messages: usize,
+    pub partial_messages_total: usize,
     /// Bytes owed to single clients, in all (`--max-owed-in-all`).
-    pub max_owed_in_all: usize,
+    pub client_buffer_total: usize,
     /// Bytes owed to one client alone (`--max-owed`).
-    pub max_owed: usize,
+    pub client_buffer: usize,
     /// Bytes that one lane of a room remembers (`--lane-bytes`).
-    pub lane_bytes: usize,
+    pub room_buffer: usize,
     /// Bytes that all lanes remember (`--lanes-bytes`).
-    pub lanes_bytes: usize,
+    pub room_buffer_total: usize,
     /// Messages a second of one client (`--message-rate`).
     pub message_rate: u32,
     /// Messages beyond the rate at once (`--message-burst`).
@@ -65,13 +65,13 @@ pub struct Limits {
     /// Bytes of the smallest message that is compressed (`--compression-threshold`).
     pub compression_threshold: usize,
     /// The longest rest of a room under load (`--gather`).
-    pub gather: Duration,
+    pub batch_delay: Duration,
     /// Messages that a newcomer is sent; a hundred times as many are held (`--history`).
     pub history: usize,
     /// Bytes of one room's history (`--history-bytes`).
-    pub history_bytes: usize,
+    pub history_size: usize,
     /// Bytes of all histories (`--histories-bytes`).
-    pub histories_bytes: usize,
+    pub history_size_total: usize,
     /// For how long messages, empty rooms and sessions are remembered (`--history-ttl`).
     pub history_ttl: Duration,
     /// What one turn takes on.
@@ -122,18 +122,18 @@ impl Default for Limits {
             max_connections: 10_000,
             max_per_address: 0,
             count_loopback: false,
-            max_handshaking: 10_000,
+            max_handshakes: 10_000,
             max_rooms: 10_000,
             head: HeadLimits::default(),
             max_message: 64 * 1024,
             max_frames: 1_024,
             message_timeout: Duration::from_secs(30),
-            max_heads: 16 * 1024 * 1024,
-            max_half_messages: 64 * 1024 * 1024,
-            max_owed_in_all: 64 * 1024 * 1024,
-            max_owed: 1024 * 1024,
-            lane_bytes: 4 * 1024 * 1024,
-            lanes_bytes: 256 * 1024 * 1024,
+            max_request_total: 16 * 1024 * 1024,
+            partial_messages_total: 64 * 1024 * 1024,
+            client_buffer_total: 64 * 1024 * 1024,
+            client_buffer: 1024 * 1024,
+            room_buffer: 4 * 1024 * 1024,
+            room_buffer_total: 256 * 1024 * 1024,
             message_rate: 50,
             message_burst: 100,
             byte_rate: 256 * 1024,
@@ -145,10 +145,10 @@ impl Default for Limits {
             close_timeout: Duration::from_secs(5),
             compression_level: 6,
             compression_threshold: 256,
-            gather: Duration::from_millis(20),
+            batch_delay: Duration::from_millis(20),
             history: 50,
-            history_bytes: 1024 * 1024,
-            histories_bytes: 64 * 1024 * 1024,
+            history_size: 1024 * 1024,
+            history_size_total: 64 * 1024 * 1024,
             history_ttl: Duration::from_secs(60 * 60),
             budget: Budget::default(),
         }
@@ -195,18 +195,18 @@ impl Limits {
     }
 
     /// What bounds rooms.
-    pub(super) fn of_rooms(&self) -> chat::Limits {
-        chat::Limits {
+    pub(super) fn of_rooms(&self) -> chat::RoomLimits {
+        chat::RoomLimits {
             max_rooms: self.max_rooms,
-            lane_bytes: self.lane_bytes,
-            lanes_bytes: self.lanes_bytes,
+            room_buffer: self.room_buffer,
+            room_buffer_total: self.room_buffer_total,
             max_message: self.max_message,
             compression_level: self.compression_level,
             compression_threshold: self.compression_threshold,
             ping: u64::try_from(self.ping_interval.as_millis()).unwrap_or(u64::MAX),
             history: self.history,
-            history_bytes: self.history_bytes,
-            histories_bytes: self.histories_bytes,
+            history_size: self.history_size,
+            history_size_total: self.history_size_total,
             history_ttl: if self.history_ttl.is_zero() {
                 u32::MAX
             } else {
@@ -221,7 +221,7 @@ impl Limits {
     }
 
     fn largest_read(&self) -> usize {
-        let spare = (self.lane_bytes / 2).saturating_sub(self.largest_frame());
+        let spare = (self.room_buffer / 2).saturating_sub(self.largest_frame());
         spare / ENVELOPE * SMALLEST_FRAME
     }
 
@@ -240,14 +240,14 @@ impl Limits {
         let unfit = |sentence: String| Err(Unfit(sentence));
         for (option, value) in [
             ("--max-connections", self.max_connections),
-            ("--max-handshaking", self.max_handshaking),
+            ("--max-handshaking", self.max_handshakes),
             ("--max-head", self.head.max_head),
             ("--max-line", self.head.max_line),
             ("--max-headers", self.head.max_headers),
             ("--max-rooms", self.max_rooms),
             ("--max-message", self.max_message),
             ("--max-frames", self.max_frames as usize),
-            ("--max-owed", self.max_owed),
+            ("--max-owed", self.client_buffer),
         ] {
             if value == 0 {
                 return unfit(format!("{option} must be at least 1"));
@@ -269,24 +269,24 @@ impl Limits {
                     + ENVELOPE);
             return unfit(format!(
                 "--lane-bytes {} is too small for --max-message {}: it must be at least {needed}",
-                self.lane_bytes, self.max_message
+                self.room_buffer, self.max_message
             ));
         }
         for ((all, all_bytes), (one, one_bytes)) in [
             (
-                ("--lanes-bytes", self.lanes_bytes),
-                ("--lane-bytes", self.lane_bytes),
+                ("--lanes-bytes", self.room_buffer_total),
+                ("--lane-bytes", self.room_buffer),
             ),
             (
-                ("--max-owed-in-all", self.max_owed_in_all),
-                ("--max-owed", self.max_owed),
+                ("--max-owed-in-all", self.client_buffer_total),
+                ("--max-owed", self.client_buffer),
             ),
             (
-                ("--max-half-messages", self.max_half_messages),
+                ("--max-half-messages", self.partial_messages_total),
                 ("--max-message", self.max_message),
             ),
             (
-                ("--max-heads", self.max_heads),
+                ("--max-heads", self.max_request_total),
                 ("--max-head", self.head.max_head),
             ),
         ] {
@@ -296,10 +296,10 @@ impl Limits {
                 ));
             }
         }
-        if self.histories_bytes < self.history_bytes {
+        if self.history_size_total < self.history_size {
             return unfit(format!(
                 "--histories-bytes {} is less than --history-bytes {}",
-                self.histories_bytes, self.history_bytes
+                self.history_size_total, self.history_size
             ));
         }
         if self.head.max_headers > HeadLimits::MOST_HEADERS {
@@ -380,14 +380,14 @@ mod tests {
             ),
             (
                 Limits {
-                    max_owed: 0,
+                    client_buffer: 0,
                     ..base()
                 },
                 "--max-owed must be at least 1",
             ),
             (
                 Limits {
-                    lane_bytes: 1 << 20,
+                    room_buffer: 1 << 20,
                     ..base()
                 },
                 "--lane-bytes 1048576 is too small",
@@ -401,7 +401,7 @@ mod tests {
             ),
             (
                 Limits {
-                    lanes_bytes: 1 << 20,
+                    room_buffer_total: 1 << 20,
                     ..base()
                 },
                 "--lanes-bytes",
@@ -445,15 +445,15 @@ mod tests {
         for max_message in [1, 1000, 65_536, 1 << 24] {
             let small = Limits {
                 max_message,
-                lane_bytes: 1,
+                room_buffer: 1,
                 byte_rate: 0,
                 ..Limits::default()
             };
             let sentence = small.check().unwrap_err().to_string();
             let needed: usize = sentence.rsplit(' ').next().unwrap().parse().unwrap();
             let fits = Limits {
-                lane_bytes: needed,
-                lanes_bytes: needed,
+                room_buffer: needed,
+                room_buffer_total: needed,
                 ..small
             };
             assert_eq!(fits.check(), Ok(()), "{max_message}");

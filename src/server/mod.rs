@@ -40,16 +40,19 @@ pub use clock::Moment;
 pub use limits::{Budget, Limits, Unfit};
 pub use net::{Kernel, listen, listen_at};
 pub use report::Counts;
-pub use transport::{Network, Readiness, Ready, Received, Sent, Signal, Transport};
+pub use transport::{Network, Readiness, Ready, Received, Signal, Transport, Written};
 
-use crate::chat::{Key, MemberId, RoomKey, Rooms, Tick};
+use crate::chat::Rooms;
 use crate::feed::Lane;
 use crate::http::Site;
+use crate::ids::{ConnectionId, ConnectionKey, RoomKey};
+use crate::random::Random;
+use crate::time::Tick;
 use crate::ws::deflate::Inflater;
 use accept::Pace;
 use connection::{Connection, Flags, Peer, Ticket};
 use deadlines::Deadlines;
-use flush::Round;
+use flush::BusyRoom;
 use holdings::Holdings;
 use report::Notices;
 use shutdown::Shutdown;
@@ -99,13 +102,13 @@ pub struct Server<N: Network> {
     /// Those of these rooms that wait for those who lag, by until when.
     waiting: BTreeSet<(Tick, RoomKey)>,
     /// Rooms with something new, the next in front.
-    busy: VecDeque<Round>,
+    busy: VecDeque<BusyRoom>,
     /// Whether a room with this key is in `busy` or `gathering`.
     aboard: Vec<bool>,
     /// Busy rooms that gather, by when they go on.
-    gathering: BinaryHeap<Reverse<(Moment, Round)>>,
+    gathering: BinaryHeap<Reverse<(Moment, BusyRoom)>>,
     /// Those that leave with this turn.
-    ended: Vec<Key>,
+    ended: Vec<ConnectionKey>,
 
     handshaking: Deadlines,
     /// Connections that have not finished their handshake.
@@ -146,8 +149,9 @@ impl<N: Network> Server<N> {
     /// Limits that do not fit each other.
     pub fn new(network: N, site: Site, limits: Limits, seed: u128) -> Result<Self, Unfit> {
         limits.check()?;
-        let hasher = Seeded(SipHasher13::new_with_key(&seed.to_le_bytes()));
-        let rooms = Rooms::new(seed, limits.of_rooms());
+        let mut random = Random::new(seed);
+        let hasher = Seeded(SipHasher13::new_with_key(&random.bits128().to_le_bytes()));
+        let rooms = Rooms::new(random.bits128(), limits.of_rooms());
         Ok(Server {
             network,
             site,
@@ -302,7 +306,7 @@ impl<N: Network> Server<N> {
     }
 
     /// Something is new with a connection.
-    fn noticed(&mut self, key: Key, readiness: Readiness) {
+    fn noticed(&mut self, key: ConnectionKey, readiness: Readiness) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -327,7 +331,7 @@ impl<N: Network> Server<N> {
     }
 
     /// The connection at a key, unless it ends with this turn.
-    fn connection(&mut self, key: Key) -> Option<&mut Connection<N::Socket>> {
+    fn connection(&mut self, key: ConnectionKey) -> Option<&mut Connection<N::Socket>> {
         self.connections
             .get_mut(key.0 as usize)
             .filter(|connection| !connection.flags.has(Flags::ENDED))
@@ -340,16 +344,16 @@ impl<N: Network> Server<N> {
     }
 
     /// A connection is to be read in this turn or the next, unless we do not want to hear it now.
-    fn will_read(&mut self, key: Key) {
+    fn will_read(&mut self, key: ConnectionKey) {
         self.line_up(key, |server| &mut server.to_read);
     }
 
     /// Likewise for what one read has left, or one hearing.
-    fn will_read_on(&mut self, key: Key) {
+    fn will_read_on(&mut self, key: ConnectionKey) {
         self.line_up(key, |server| &mut server.to_read_on);
     }
 
-    fn line_up(&mut self, key: Key, list: impl Fn(&mut Self) -> &mut VecDeque<Ticket>) {
+    fn line_up(&mut self, key: ConnectionKey, list: impl Fn(&mut Self) -> &mut VecDeque<Ticket>) {
         let Some(connection) = self.connection(key) else {
             return;
         };
@@ -367,7 +371,7 @@ impl<N: Network> Server<N> {
     }
 
     /// A connection is to be written to in this turn or the next: it may hold private bytes.
-    fn will_write(&mut self, key: Key) {
+    fn will_write(&mut self, key: ConnectionKey) {
         self.weigh(key);
         let Some(connection) = self.connection(key) else {
             return;
@@ -383,8 +387,8 @@ impl<N: Network> Server<N> {
         self.now.tick()
     }
 
-    fn new_id(&mut self) -> MemberId {
+    fn new_id(&mut self) -> ConnectionId {
         self.next_id = self.next_id.wrapping_add(1);
-        MemberId(self.next_id)
+        ConnectionId(self.next_id)
     }
 }

@@ -15,8 +15,8 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{Moment, Network, Readiness, Ready, Received, Sent, Signal, Transport};
-use crate::chat::Key;
+use super::{Moment, Network, Readiness, Ready, Received, Signal, Transport, Written};
+use crate::ids::ConnectionKey;
 
 /// Events of one wait, as many as a turn may read members. Fewer would spoil the gathering of messages; more
 /// would make the lists of what is unfinished long.
@@ -167,7 +167,10 @@ impl Network for Kernel {
                     self.doors[nth - 1].rang = true;
                     ready.push(Ready::Newcomers);
                 }
-                _ => ready.push(Ready::Connection(Key(number as u32), readiness(event))),
+                _ => ready.push(Ready::Connection(
+                    ConnectionKey(number as u32),
+                    readiness(event),
+                )),
             }
         }
         Ok(events == EVENTS)
@@ -201,7 +204,7 @@ impl Network for Kernel {
         Err(ErrorKind::WouldBlock.into())
     }
 
-    fn register(&mut self, socket: &mut TcpStream, key: Key) -> io::Result<()> {
+    fn register(&mut self, socket: &mut TcpStream, key: ConnectionKey) -> io::Result<()> {
         let both = Interest::READABLE | Interest::WRITABLE;
         self.poll
             .registry()
@@ -252,14 +255,14 @@ impl Transport for TcpStream {
         }
     }
 
-    fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Sent> {
+    fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Written> {
         let offered: usize = parts.iter().map(|part| part.len()).sum();
         let written = match parts {
             [part] => retried(|| self.write(part))?,
             parts => retried(|| self.write_vectored(parts))?,
         };
         let bytes = written.unwrap_or(0);
-        Ok(Sent {
+        Ok(Written {
             bytes,
             full: bytes < offered,
         })

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::connection::{Flags, Gone, Stage, Ticket};
 use super::{Network, Server};
-use crate::chat::RoomKey;
+use crate::ids::RoomKey;
 
 impl<N: Network> Server<N> {
     /// Whether we do not want to hear this client now: because of its debt, or because its room is

@@ -7,8 +7,8 @@ use super::clock::Spell;
 use super::connection::{Awaits, Connection, Farewell, Flags, Gone, Half, Stage, Ticket};
 use super::report::Notice;
 use super::{Limits, Network, Server, Transport};
-use crate::chat::Key;
 use crate::http::{self, Answer};
+use crate::ids::ConnectionKey;
 use crate::ws::{CloseCode, Decoder, Event, Frame, Message, Rules, Violation};
 
 /// Bytes of answers after which a client is not heard until they have been offered to it.
@@ -85,7 +85,7 @@ impl<N: Network> Server<N> {
     }
 
     /// Bytes came from a connection.
-    pub(super) fn take(&mut self, key: Key, bytes: &mut [u8]) {
+    pub(super) fn take(&mut self, key: ConnectionKey, bytes: &mut [u8]) {
         let now = self.tick();
         let limits = &self.limits;
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
@@ -140,7 +140,7 @@ impl<N: Network> Server<N> {
     /// more than a read could, or the answers to them are many: then the rest waits for its turn, so that a
     /// room never gets more at once than half a lane was checked to hold, and a client no more answers than
     /// it has asked for and may take.
-    fn hear(&mut self, key: Key, bytes: &mut [u8]) {
+    fn hear(&mut self, key: ConnectionKey, bytes: &mut [u8]) {
         let now = self.tick();
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
@@ -206,7 +206,7 @@ impl<N: Network> Server<N> {
             }));
         }
         if connection.outbox.holds() > 0 {
-            if connection.outbox.holds() > self.limits.max_owed {
+            if connection.outbox.holds() > self.limits.client_buffer {
                 self.counts.owed_too_much += 1;
                 return self.end(key, Gone::FellBehind);
             }
@@ -223,7 +223,7 @@ impl<N: Network> Server<N> {
         }
     }
 
-    fn violated(&mut self, key: Key, violation: Violation) {
+    fn violated(&mut self, key: ConnectionKey, violation: Violation) {
         self.counts.violations += 1;
         self.counts.too_big += u64::from(violation == Violation::TooBig);
         self.counts.too_many_frames += u64::from(violation == Violation::TooManyFrames);
@@ -244,7 +244,7 @@ impl<N: Network> Server<N> {
     }
 
     /// The peer has answered our Close.
-    fn heard_close(&mut self, key: Key) {
+    fn heard_close(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.connection(key)
             && let Stage::Closing(farewell) = &mut connection.stage
         {
@@ -254,7 +254,7 @@ impl<N: Network> Server<N> {
     }
 
     /// The peer's FIN: nothing more will come, but it may still want what it is owed.
-    fn said_its_last(&mut self, key: Key) {
+    fn said_its_last(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connection(key) else {
             return;
         };

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::connection::Stage;
 use super::{Moment, Network, Server, Signal};
-use crate::chat::{Format, Key, v1};
+use crate::chat::{Format, v1};
 use crate::http::Refusal;
+use crate::ids::ConnectionKey;
 use crate::ws::CloseCode;
 
 /// Goodbyes in a second, if that suffices to have said all of them in [`LONGEST`].
@@ -95,12 +96,12 @@ impl<N: Network> Server<N> {
             shutdown.at_last
         };
         for entry in entries {
-            self.say_goodbye(Key(entry as u32));
+            self.say_goodbye(ConnectionKey(entry as u32));
         }
     }
 
-    fn say_goodbye(&mut self, key: Key) {
-        let bye = v1::Sent::Bye {
+    fn say_goodbye(&mut self, key: ConnectionKey) {
+        let bye = v1::ServerMessage::Bye {
             code: CloseCode::GOING_AWAY.get(),
             reason: SHUTTING_DOWN,
             reconnect_ms: [0, (self.highest as u32).clamp(SOONEST, LATEST)],

@@ -7,9 +7,10 @@ use super::connection::{Flags, Open, Stage};
 use super::debt::Debt;
 use super::{Network, Server};
 use crate::chat::v1::{self, Hello};
-use crate::chat::{Encoding, Format, Greeting, Key, Place, Rooms, Roster, Verdict};
+use crate::chat::{Encoding, Format, Greeting, Place, Rooms, Roster, Verdict};
 use crate::feed::{Lane, Outbox, Piece, Record};
 use crate::http::{self, Refusal, Upgrade};
+use crate::ids::ConnectionKey;
 use crate::ws::{CloseCode, Frame, Message};
 
 /// Bytes of answers to pings that may wait for a client; beyond that only the latest is kept, as
@@ -18,7 +19,7 @@ const PONGS: usize = 4 * 1024;
 
 impl<N: Network> Server<N> {
     /// A request is granted: the connection becomes a member of its room.
-    pub(super) fn enter(&mut self, key: Key, upgrade: &Upgrade<'_>, rest: &mut [u8]) {
+    pub(super) fn enter(&mut self, key: ConnectionKey, upgrade: &Upgrade<'_>, rest: &mut [u8]) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -97,7 +98,7 @@ impl<N: Network> Server<N> {
 
     /// The first words to a member: the response, and what its room has to tell it (the replay is read
     /// from the archive when its turn comes).
-    fn greet(&mut self, key: Key, mut response: Vec<u8>, greeting: Option<Greeting>) {
+    fn greet(&mut self, key: ConnectionKey, mut response: Vec<u8>, greeting: Option<Greeting>) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -132,7 +133,7 @@ impl<N: Network> Server<N> {
 
     /// A member asks whether we are there (RFC 6455, section 5.5.2), and that was the `last` that came
     /// of it, or more has come.
-    pub(super) fn pinged(&mut self, key: Key, payload: &[u8], last: bool) {
+    pub(super) fn pinged(&mut self, key: ConnectionKey, payload: &[u8], last: bool) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -156,7 +157,7 @@ impl<N: Network> Server<N> {
     }
 
     /// A member has said so much more than it sent: it was compressed.
-    pub(super) fn owe_bytes(&mut self, key: Key, bytes: usize) {
+    pub(super) fn owe_bytes(&mut self, key: ConnectionKey, bytes: usize) {
         if let Some(connection) = self.connection(key)
             && let Stage::Open(open) = &mut connection.stage
         {
@@ -165,7 +166,7 @@ impl<N: Network> Server<N> {
     }
 
     /// A member says something. Returns how many bytes it is answered.
-    pub(super) fn say(&mut self, key: Key, message: Message<'_>) -> usize {
+    pub(super) fn say(&mut self, key: ConnectionKey, message: Message<'_>) -> usize {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return 0;
         };
@@ -222,7 +223,7 @@ impl<N: Network> Server<N> {
     }
 
     /// Tells one client something, behind all that the room has said so far.
-    pub(super) fn answer(&mut self, key: Key, json: &str) {
+    pub(super) fn answer(&mut self, key: ConnectionKey, json: &str) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };

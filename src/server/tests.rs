@@ -21,7 +21,7 @@ const BATCH: usize = 256;
 /// What a client and the server have to do with each other; a client is its index.
 #[derive(Default)]
 struct Client {
-    key: Option<Key>,
+    key: Option<ConnectionKey>,
     /// What the server has not read.
     sent: VecDeque<u8>,
     /// What it has written.
@@ -93,7 +93,7 @@ impl Network for Simulated {
         Ok((Wire(Rc::clone(&self.0), client), Ipv4Addr::LOCALHOST.into()))
     }
 
-    fn register(&mut self, socket: &mut Wire, key: Key) -> io::Result<()> {
+    fn register(&mut self, socket: &mut Wire, key: ConnectionKey) -> io::Result<()> {
         let mut world = self.0.borrow_mut();
         world.clients[socket.1].key = Some(key);
         world.readable(socket.1);
@@ -141,7 +141,7 @@ impl Transport for Wire {
         })
     }
 
-    fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Sent> {
+    fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Written> {
         let client = &mut self.0.borrow_mut().clients[self.1];
         let mut sent = 0;
         for part in parts {
@@ -151,7 +151,7 @@ impl Transport for Wire {
             sent += taken.len();
         }
         let full = sent < parts.iter().map(|part| part.len()).sum();
-        Ok(Sent { bytes: sent, full })
+        Ok(Written { bytes: sent, full })
     }
 
     fn half_close(&mut self) {}
@@ -291,7 +291,7 @@ fn smallest(limits: Limits) -> Limits {
     let frame = 6 * limits.max_message + 1024;
     let read = (limits.budget.read.div_ceil(6) + 1) * 512;
     Limits {
-        lane_bytes: 2 * (frame + read),
+        room_buffer: 2 * (frame + read),
         ..limits
     }
 }
@@ -337,7 +337,7 @@ fn newcomers_that_talk_at_once_do_not_make_the_others_fall_behind() {
 #[test]
 fn what_answers_take_is_bounded_however_many_questions_come_at_once() {
     let mut house = House::new(Limits {
-        max_owed_in_all: 2_000_000,
+        client_buffer_total: 2_000_000,
         ..quiet()
     });
     let name = "%F0%9F%98%80".repeat(20);
@@ -406,7 +406,7 @@ fn whoever_cannot_be_let_in_or_told_so_is_looked_for_ten_times_a_second() {
 #[test]
 fn a_slow_handshake_is_not_squeezed_by_those_who_have_finished_theirs() {
     let mut house = House::new(Limits {
-        max_handshaking: 10,
+        max_handshakes: 10,
         ..quiet()
     });
     let slow = house.come(b"GET / HT");
@@ -432,7 +432,7 @@ fn a_slow_handshake_is_not_squeezed_by_those_who_have_finished_theirs() {
 fn announcements_do_not_make_anybody_fall_behind() {
     let mut house = House::new(smallest(Limits {
         max_message: 200,
-        gather: Duration::ZERO,
+        batch_delay: Duration::ZERO,
         budget: Budget {
             read: 200,
             visits: 1,
@@ -507,7 +507,7 @@ fn a_ping_behind_a_long_line_is_answered_in_time_when_it_has_come() {
 #[test]
 fn who_comes_back_hears_what_it_has_missed_although_the_history_moves_on() {
     let mut house = House::new(Limits {
-        history_bytes: 4_000,
+        history_size: 4_000,
         ..quiet()
     });
     let talker = house.come(&request("/", CHAT));
@@ -774,7 +774,7 @@ fn overwhelmed() -> (House, [usize; 3], usize) {
     let [talker, slow, fast] = [(); 3].map(|()| house.come(&request("/", "")));
     house.settle();
     house.takes(slow, 0);
-    let messages = 10 * house.server.limits.lane_bytes / 4_004;
+    let messages = 10 * house.server.limits.room_buffer / 4_004;
     for _ in 0..messages {
         house.send(talker, &text(&"x".repeat(4_000)));
     }
@@ -794,7 +794,7 @@ fn a_socket_that_is_full_for_a_moment_makes_nobody_fall_behind() {
     assert!(unread(&house) > 0, "the room waits for those who lag");
     assert_eq!(heard(&house, slow), 0);
     // A lane at a time, and never all that there is.
-    let sip = house.server.limits.lane_bytes / 2;
+    let sip = house.server.limits.room_buffer / 2;
     while unread(&house) > 0 {
         assert!(!house.is_gone(slow));
         house.takes(slow, sip);

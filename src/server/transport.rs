@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Moment;
-use crate::chat::Key;
+use crate::ids::ConnectionKey;
 
 /// What one read brought.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Received {
 
 /// What one write took.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sent {
+pub struct Written {
     /// Bytes that were taken off the front.
     pub bytes: usize,
     /// Whether the socket is full: an event will say when it no longer is.
@@ -41,7 +41,7 @@ pub trait Transport {
     ///
     /// # Errors
     /// The connection is broken. That there is no room is not an error.
-    fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Sent>;
+    fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Written>;
 
     /// Sends FIN behind what was written; reading goes on.
     fn half_close(&mut self);
@@ -69,7 +69,7 @@ pub enum Ready {
     /// Somebody may be waiting to be accepted.
     Newcomers,
     /// The state of a connection has changed.
-    Connection(Key, Readiness),
+    Connection(ConnectionKey, Readiness),
     /// The process was asked to end, or to say how it is.
     Signal(Signal),
 }
@@ -111,7 +111,7 @@ pub trait Network {
     ///
     /// # Errors
     /// The kernel cannot keep watch over one more.
-    fn register(&mut self, socket: &mut Self::Socket, key: Key) -> io::Result<()>;
+    fn register(&mut self, socket: &mut Self::Socket, key: ConnectionKey) -> io::Result<()>;
 
     /// Turns one newcomer away although no descriptor is left: gives up a reserve, takes the newcomer
     /// in its place, writes `response` to it, and closes it.

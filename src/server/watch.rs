@@ -11,9 +11,9 @@ use super::clock::ticks;
 use super::connection::{Awaits, Flags, Gone, Stage, Ticket};
 use super::talk::lane_of;
 use super::{Limits, Moment, Network, Server};
-use crate::chat::Key;
 use crate::feed::Piece;
 use crate::http::Refusal;
+use crate::ids::ConnectionKey;
 use crate::ws::CloseCode;
 
 /// Connections that the watchman looks at in one go, at least.
@@ -233,7 +233,7 @@ impl<N: Network> Server<N> {
         let from = self.watchman.next;
         let first = std::mem::replace(&mut self.watchman.is_done, true);
         for entry in from..(from + slice).min(all) {
-            self.look_at(Key(entry as u32), first);
+            self.look_at(ConnectionKey(entry as u32), first);
         }
         if !self.watchman.is_done {
             return;
@@ -248,7 +248,7 @@ impl<N: Network> Server<N> {
     }
 
     /// The watchman has found one that is to be ended.
-    fn found(&mut self, key: Key, why: Gone) {
+    fn found(&mut self, key: ConnectionKey, why: Gone) {
         if self.watchman.may_end_one() {
             self.end(key, why);
         } else {
@@ -257,7 +257,7 @@ impl<N: Network> Server<N> {
     }
 
     /// Looks at one connection, for the `first` time on this walk or once more.
-    fn look_at(&mut self, key: Key, first: bool) {
+    fn look_at(&mut self, key: ConnectionKey, first: bool) {
         let now = self.tick();
         let Watchman {
             walks,
@@ -316,7 +316,7 @@ impl<N: Network> Server<N> {
 
     /// A client counts as silent for so many ticks, however late the watchman comes: what time it still has
     /// begins now.
-    fn cap_silence(&mut self, ticks: u32, key: Key) {
+    fn cap_silence(&mut self, ticks: u32, key: ConnectionKey) {
         let now = self.tick();
         if let Some(connection) = self.connections.get_mut(key.0 as usize)
             && let Stage::Open(open) = &mut connection.stage

@@ -146,11 +146,11 @@ impl Run {
     /// What the server remembers.
     fn memory(&self) -> Memory {
         let limits = &self.scenario.limits;
-        let is_ample = limits.histories_bytes >= 100 * limits.history_bytes
+        let is_ample = limits.history_size_total >= 100 * limits.history_size
             && self.scenario.paths.len() <= limits.max_rooms;
         Memory {
             history: limits.history as u64,
-            bytes: limits.history_bytes,
+            bytes: limits.history_size,
             ttl: limits.history_ttl.as_micros() as u64,
             is_ample,
         }

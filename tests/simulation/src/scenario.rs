@@ -44,7 +44,7 @@ impl Scenario {
         if stampede {
             limits.max_connections = 100;
             limits.max_per_address = 0;
-            limits.max_handshaking = 100;
+            limits.max_handshakes = 100;
             limits.budget.reads = 8;
             limits.budget.visits = 1;
         }
@@ -106,7 +106,7 @@ fn limits(random: &mut Random, chat: bool) -> Limits {
         max_connections: random.within(3, 60),
         max_per_address: random.pick(&[0, 0, 2, 5]),
         count_loopback: random.once_in(2),
-        max_handshaking: random.pick(&[2, 5, 100]),
+        max_handshakes: random.pick(&[2, 5, 100]),
         max_rooms: random.within(1, 4),
         head: HeadLimits {
             max_head: 2_000,
@@ -116,12 +116,12 @@ fn limits(random: &mut Random, chat: bool) -> Limits {
         max_message: random.within(16, 600),
         max_frames: random.within(2, 12) as u32,
         message_timeout: or_off(random, message_timeout),
-        max_heads: random.pick(&[2_000, 10_000]),
-        max_half_messages: random.pick(&[1_000, 10_000]),
-        max_owed_in_all: 20_000 + random.scaled(20_000) as usize,
-        max_owed: random.scaled(18_000) as usize + 1_000,
-        lane_bytes: 0,
-        lanes_bytes: 0,
+        max_request_total: random.pick(&[2_000, 10_000]),
+        partial_messages_total: random.pick(&[1_000, 10_000]),
+        client_buffer_total: 20_000 + random.scaled(20_000) as usize,
+        client_buffer: random.scaled(18_000) as usize + 1_000,
+        room_buffer: 0,
+        room_buffer_total: 0,
         message_rate: rate(random, 5, 50),
         message_burst: random.within(1, 30) as u32,
         byte_rate: rate(random, 200, 5_000),
@@ -131,7 +131,7 @@ fn limits(random: &mut Random, chat: bool) -> Limits {
         ping_timeout: Duration::from_secs(20) + seconds(random, 10),
         progress_timeout: seconds(random, 20),
         close_timeout: seconds(random, 8),
-        gather: Duration::from_millis(random.below(21) as u64),
+        batch_delay: Duration::from_millis(random.below(21) as u64),
         budget: Budget {
             accepts: random.within(1, 4),
             reads: random.within(1, 8),
@@ -149,19 +149,19 @@ fn limits(random: &mut Random, chat: bool) -> Limits {
         // What is asked in JSON has to fit.
         limits.max_message = random.within(200, 600);
         limits.max_frames = limits.max_frames.max(3);
-        limits.max_owed = random.within(3_000, 20_000);
-        limits.max_half_messages = 10_000;
+        limits.client_buffer = random.within(3_000, 20_000);
+        limits.partial_messages_total = 10_000;
         limits.history = random.pick(&[0, 1, 3, 50]);
-        limits.history_bytes = random.pick(&[600, 4_000, 100_000]);
-        limits.histories_bytes = limits.history_bytes * random.pick(&[1, 2, 1_000]);
+        limits.history_size = random.pick(&[600, 4_000, 100_000]);
+        limits.history_size_total = limits.history_size * random.pick(&[1, 2, 1_000]);
         limits.history_ttl = Duration::from_secs(random.pick(&[2, 60, 3_600]));
     }
     limits.compression_threshold = random.within(1, 300);
     // As small a lane as is allowed, or a little larger.
     let frame = 6 * limits.max_message + 1024;
     let read = (limits.budget.read.div_ceil(6) + 1) * 512;
-    limits.lane_bytes = 2 * (frame + read) + random.below(4_000);
-    limits.lanes_bytes = limits.lane_bytes * random.pick(&[1, 2, 4]);
+    limits.room_buffer = 2 * (frame + read) + random.below(4_000);
+    limits.room_buffer_total = limits.room_buffer * random.pick(&[1, 2, 4]);
     limits
 }
 

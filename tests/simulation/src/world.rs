@@ -11,9 +11,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use hushd::chat::Key;
 use hushd::feed::NextWrite;
-use hushd::server::{Moment, Network, Readiness, Ready, Received, Sent, Signal, Transport};
+use hushd::ids::ConnectionKey;
+use hushd::server::{Moment, Network, Readiness, Ready, Received, Signal, Transport, Written};
 use rustix::io::Errno;
 
 use crate::random::Random;
@@ -42,7 +42,7 @@ pub struct Weather {
 #[derive(Debug)]
 pub struct Socket {
     pub address: IpAddr,
-    pub key: Option<Key>,
+    pub key: Option<ConnectionKey>,
     pub state: State,
     /// Towards the server.
     pub inbound: VecDeque<u8>,
@@ -358,13 +358,13 @@ impl World {
                         writable: self.random.once_in(2),
                         ..Readiness::default()
                     };
-                    self.tell_one(Key(key as u32 - 1), readiness, ready);
+                    self.tell_one(ConnectionKey(key as u32 - 1), readiness, ready);
                 }
             }
         }
     }
 
-    fn tell_one(&mut self, key: Key, readiness: Readiness, ready: &mut Vec<Ready>) {
+    fn tell_one(&mut self, key: ConnectionKey, readiness: Readiness, ready: &mut Vec<Ready>) {
         let Readiness {
             readable,
             writable,
@@ -440,7 +440,7 @@ impl World {
         Ok(number)
     }
 
-    fn register(&mut self, number: usize, key: Key) -> io::Result<()> {
+    fn register(&mut self, number: usize, key: ConnectionKey) -> io::Result<()> {
         if self.may(self.weather.bad_register) {
             return Err(self.random.pick(&[Errno::NOSPC, Errno::NOMEM]).into());
         }
@@ -507,7 +507,7 @@ impl World {
         })
     }
 
-    fn send(&mut self, number: usize, parts: &[IoSlice<'_>]) -> io::Result<Sent> {
+    fn send(&mut self, number: usize, parts: &[IoSlice<'_>]) -> io::Result<Written> {
         let shortened = self.may(self.weather.short_write);
         let socket = &mut self.sockets[number];
         if socket.reset {
@@ -552,7 +552,7 @@ impl World {
         });
         self.trace
             .note(self.clock, Event::Writes(number, offered, bytes, check));
-        Ok(Sent { bytes, full })
+        Ok(Written { bytes, full })
     }
 
     fn close(&mut self, number: usize) {
@@ -641,7 +641,7 @@ impl Network for Simulated {
         Ok((held, world.sockets[number].address))
     }
 
-    fn register(&mut self, socket: &mut Held, key: Key) -> io::Result<()> {
+    fn register(&mut self, socket: &mut Held, key: ConnectionKey) -> io::Result<()> {
         self.0.borrow_mut().register(socket.number, key)
     }
 
@@ -673,7 +673,7 @@ impl Transport for Held {
         world.receive(self.number, into)
     }
 
-    fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Sent> {
+    fn send(&mut self, parts: &[IoSlice<'_>]) -> io::Result<Written> {
         let world = &mut *self.world.borrow_mut();
         world.stirred = true;
         world.send(self.number, parts)

@@ -167,7 +167,7 @@ impl Run {
         }
         // A ping or a Close may have come to what each was owed when all was last weighed.
         let owed = self.census.held[2];
-        if owed > limits.max_owed_in_all + here * 512 && !self.asked_to_end {
+        if owed > limits.client_buffer_total + here * 512 && !self.asked_to_end {
             return Err(format!("{owed} bytes are owed to single clients in all"));
         }
         if here > limits.max_connections + SURPLUS {
@@ -190,7 +190,7 @@ impl Run {
             if world.sockets[number].state != State::Held {
                 return Err(format!("{number} is kept, but its socket is closed"));
             }
-            if resident.owed > limits.max_owed + 1_000 {
+            if resident.owed > limits.client_buffer + 1_000 {
                 return Err(format!(
                     "{number} is owed {} bytes of its own",
                     resident.owed

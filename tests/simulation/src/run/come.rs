@@ -130,11 +130,11 @@ impl Run {
         let Census {
             residents,
             rooms,
-            lane_bytes,
+            room_buffer,
             held,
             ..
         } = &self.census;
-        if !residents.is_empty() || rooms + lane_bytes + held.iter().sum::<usize>() > 0 {
+        if !residents.is_empty() || rooms + room_buffer + held.iter().sum::<usize>() > 0 {
             return Err(format!("somebody or something is left: {:?}", self.census));
         }
         Ok(())

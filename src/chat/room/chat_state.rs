@@ -1,50 +1,52 @@
 //! What a room knows beside its lanes, from its first `chat.v1` member on: who has which name, who has been
 //! announced, and what was said.
 
-use super::archive::{Archive, Bounds, Span};
-use super::member::name_of;
-use super::name::{BadName, Name, Names, Wanted};
-use super::presence::Presence;
-use super::v1::Since;
-use super::{Key, Member, Roster, Tick};
+use crate::chat::format::v1::Since;
+use crate::chat::history::archive::{Archive, Bounds, Span};
+use crate::chat::members::name::{BadName, Name, Names, Wanted};
+use crate::chat::members::name_of;
+use crate::chat::members::presence::Presence;
+use crate::chat::{Member, Roster};
+use crate::ids::ConnectionKey;
+use crate::time::Tick;
 
 /// A room's memory. It stays when everybody has left, until the room is closed.
 #[derive(Debug)]
-pub(super) struct Memory {
-    pub(super) names: Names,
+pub(in crate::chat) struct ChatState {
+    pub(in crate::chat) names: Names,
     /// Only while somebody follows `chat.v1`.
-    pub(super) presence: Option<Presence>,
-    pub(super) archive: Archive,
+    pub(in crate::chat) presence: Option<Presence>,
+    pub(in crate::chat) archive: Archive,
     /// Since when nobody is in the room.
-    pub(super) vacant: Option<Tick>,
+    pub(in crate::chat) vacant: Option<Tick>,
     /// When the room is to be called, as noted in [`Rooms`](super::Rooms).
-    pub(super) noted_due: Option<Tick>,
+    pub(in crate::chat) noted_due: Option<Tick>,
     /// Bytes of the archive, as noted there.
-    pub(super) noted_bytes: usize,
+    pub(in crate::chat) noted_bytes: usize,
 }
 
 /// What a newcomer is sent of the past.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Replay {
+pub(in crate::chat) struct Replay {
     /// The messages.
-    pub(super) span: Span,
+    pub(in crate::chat) span: Span,
     /// Whether they are exactly what the newcomer has missed since it was last here.
-    pub(super) resumed: bool,
+    pub(in crate::chat) resumed: bool,
 }
 
 /// What comes of asking for another name.
 #[derive(Debug)]
-pub(super) enum Renamed {
+pub(in crate::chat) enum Renamed {
     /// The member is called that already.
     No,
     /// It has this name now; `None` is `guest-N`.
     To(Option<Name>),
 }
 
-impl Memory {
+impl ChatState {
     /// Of a room whose latest message had this seq. `random` makes the names' hashes unforeseeable.
-    pub(super) fn new(random: u128, seq: u64, bounds: Bounds) -> Memory {
-        Memory {
+    pub(in crate::chat) fn new(random: u128, seq: u64, bounds: Bounds) -> ChatState {
+        ChatState {
             names: Names::new(random),
             presence: None,
             archive: Archive::new(seq + 1, bounds),
@@ -55,9 +57,9 @@ impl Memory {
     }
 
     /// Somebody comes, who would like to be called this. Returns what it is called.
-    pub(super) fn arrive(
+    pub(in crate::chat) fn arrive(
         &mut self,
-        key: Key,
+        key: ConnectionKey,
         number: u32,
         wanted: Option<Name>,
         left: Option<Tick>,
@@ -71,9 +73,9 @@ impl Memory {
     }
 
     /// A member asks for another name.
-    pub(super) fn rename(
+    pub(in crate::chat) fn rename(
         &mut self,
-        key: Key,
+        key: ConnectionKey,
         member: &Member,
         wish: &str,
         roster: &dyn Roster,
@@ -101,7 +103,13 @@ impl Memory {
     }
 
     /// A member goes.
-    pub(super) fn depart(&mut self, key: Key, member: &Member, roster: &dyn Roster, now: Tick) {
+    pub(in crate::chat) fn depart(
+        &mut self,
+        key: ConnectionKey,
+        member: &Member,
+        roster: &dyn Roster,
+        now: Tick,
+    ) {
         if let Some(presence) = &mut self.presence {
             presence.leave(member.number, member.name.clone(), now);
         }
@@ -112,7 +120,7 @@ impl Memory {
 
     fn take_name(
         &mut self,
-        key: Key,
+        key: ConnectionKey,
         number: u32,
         wanted: Option<Name>,
         roster: &dyn Roster,
@@ -123,7 +131,12 @@ impl Memory {
     }
 
     /// What to send to somebody who has heard everything up to `since`, or nothing yet.
-    pub(super) fn replay(&self, epoch: u64, since: Option<Since>, newest: usize) -> Replay {
+    pub(in crate::chat) fn replay(
+        &self,
+        epoch: u64,
+        since: Option<Since>,
+        newest: usize,
+    ) -> Replay {
         let missed = since
             .filter(|since| since.epoch == epoch)
             .and_then(|since| self.archive.since(since.seq));
@@ -140,7 +153,7 @@ impl Memory {
     }
 
     /// When there is something to announce or to forget.
-    pub(super) fn due(&self) -> Option<Tick> {
+    pub(in crate::chat) fn due(&self) -> Option<Tick> {
         let announcement = self.presence.as_ref().and_then(Presence::due);
         announcement.into_iter().chain(self.archive.due()).min()
     }

@@ -9,7 +9,7 @@ const KEPT: usize = 64 * 1024;
 
 /// The compressors of a whole server, one for each window, made when somebody first needs them.
 #[derive(Debug)]
-pub(super) struct Press {
+pub(in crate::chat) struct Compressor {
     small: Option<Deflater>,
     large: Option<Deflater>,
     out: Vec<u8>,
@@ -20,10 +20,10 @@ pub(super) struct Press {
     compressions: u64,
 }
 
-impl Press {
+impl Compressor {
     /// Compressors at a level from 1 (fast) to 9 (small), for messages of at least `threshold` bytes.
-    pub(super) fn new(level: u32, threshold: usize) -> Press {
-        Press {
+    pub(in crate::chat) fn new(level: u32, threshold: usize) -> Compressor {
+        Compressor {
             small: None,
             large: None,
             out: Vec::new(),
@@ -34,13 +34,17 @@ impl Press {
     }
 
     /// How many messages have been compressed.
-    pub(super) fn compressions(&self) -> u64 {
+    pub(in crate::chat) fn compressions(&self) -> u64 {
         self.compressions
     }
 
     /// The frame of a message for those who share a window, compressed where that makes it shorter
     /// (RFC 7692, section 6, leaves this to each message).
-    pub(super) fn frame<'a>(&'a mut self, window: Window, message: Message<'a>) -> Frame<'a> {
+    pub(in crate::chat) fn frame<'a>(
+        &'a mut self,
+        window: Window,
+        message: Message<'a>,
+    ) -> Frame<'a> {
         let (text, payload) = match message {
             Message::Text(text) => (true, text.as_bytes()),
             Message::Binary(bytes) => (false, bytes),
@@ -70,15 +74,15 @@ mod tests {
 
     #[test]
     fn a_message_is_compressed_where_it_pays() {
-        let mut press = Press::new(6, 32);
+        let mut compressor = Compressor::new(6, 32);
         let long = [b'a'; 1000];
         for (payload, first, compressions) in [
             (&b"hello"[..], 0x82, 0),
             (&long, 0xc2, 1),
             (b"\x00\x93\x11\xf7\x1d\x42\xa9\x88\x3e\xd0\x57\x6b\x0c\xe5\x71\x2f\x99\xb4\x03\xc8\x5a\x66\x81\xfd\x24\x3b\x90\xee\x17\x48\xd3\x0f", 0x82, 2),
         ] {
-            let frame = press.frame(Window::Bits15, Message::Binary(payload)).parts().concat();
-            assert_eq!((frame[0], press.compressions()), (first, compressions), "{payload:02x?}");
+            let frame = compressor.frame(Window::Bits15, Message::Binary(payload)).parts().concat();
+            assert_eq!((frame[0], compressor.compressions()), (first, compressions), "{payload:02x?}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How a client introduces itself: the parameters of its URL.
 
-use super::super::session::Token;
+use crate::chat::members::session::Token;
 
 /// What a client says about itself when it connects. All of it is optional.
 #[derive(Clone, Default)]
@@ -52,9 +52,9 @@ impl Since {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Key;
-    use super::super::super::session::{Claim, Session, Sessions};
     use super::*;
+    use crate::chat::members::session::{Claim, Session, Sessions};
+    use crate::ids::ConnectionKey;
 
     #[test]
     fn since_is_an_epoch_and_a_seq() {
@@ -88,7 +88,7 @@ mod tests {
                 epoch: 1,
                 number: 2,
             },
-            key: Key(3),
+            key: ConnectionKey(3),
         };
         let token = Sessions::new(1, 1, 1).token(claim);
         let text = token.to_string();

@@ -10,8 +10,8 @@ use std::mem;
 
 use siphasher::sip::SipHasher24;
 
-use super::session::Session;
-use super::tick::Tick;
+use crate::chat::members::session::Session;
+use crate::time::Tick;
 
 /// Ticks for which a message is remembered at least, if the limits allow.
 pub const MEMORY: u32 = 60 * Tick::SECOND;
@@ -20,7 +20,7 @@ pub const MEMORY: u32 = 60 * Tick::SECOND;
 pub const PER_SESSION: usize = 64;
 
 /// The messages of the last minute.
-pub struct Heard {
+pub struct DedupWindow {
     /// Keyed, so that nobody can make an id that collides with another.
     hasher: SipHasher24,
     young: Generation,
@@ -37,10 +37,10 @@ struct Generation {
     count: usize,
 }
 
-impl Heard {
+impl DedupWindow {
     /// Remembers at most twice `limit` messages.
-    pub fn new(random: u128, limit: usize) -> Heard {
-        Heard {
+    pub fn new(random: u128, limit: usize) -> DedupWindow {
+        DedupWindow {
             hasher: SipHasher24::new_with_key(&random.to_le_bytes()),
             young: Generation::default(),
             old: Generation::default(),
@@ -81,7 +81,7 @@ impl Heard {
         self.young.count += 1;
     }
 
-    /// When there is something to [forget](Heard::forget).
+    /// When there is something to [forget](DedupWindow::forget).
     pub fn due(&self) -> Option<Tick> {
         (!self.is_empty()).then(|| self.turned.after(MEMORY))
     }
@@ -103,10 +103,10 @@ impl Heard {
     }
 }
 
-impl fmt::Debug for Heard {
+impl fmt::Debug for DedupWindow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not the key.
-        f.debug_struct("Heard")
+        f.debug_struct("DedupWindow")
             .field("count", &(self.young.count + self.old.count))
             .finish_non_exhaustive()
     }
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_message_is_known_by_its_session_and_its_id() {
-        let mut heard = Heard::new(3, 100);
+        let mut heard = DedupWindow::new(3, 100);
         heard.note(ANN, "c-1", 41, Tick(0));
         heard.note(ANN, "c-2", 42, Tick(1));
         heard.note(BOB, "c-1", 43, Tick(1));
@@ -151,7 +151,7 @@ mod tests {
     fn a_message_is_remembered_for_a_minute_and_not_for_three() {
         for start in [0, 1, 599, 600, 12_345] {
             for noise in [1, 7, 100, 599] {
-                let mut heard = Heard::new(3, 100_000);
+                let mut heard = DedupWindow::new(3, 100_000);
                 heard.note(BOB, "before", 1, Tick(start / 2));
                 heard.note(ANN, "c-1", 41, Tick(start));
                 for now in (start..start + 3 * MEMORY).step_by(noise) {
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_has_been_quiet_for_two_minutes_holds_nothing() {
-        let mut heard = Heard::new(3, 100);
+        let mut heard = DedupWindow::new(3, 100);
         heard.note(ANN, "c-1", 41, Tick(100));
         assert_eq!(heard.due(), Some(Tick(700)));
         heard.forget(Tick(700));
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn what_is_too_old_is_forgotten_before_it_is_looked_for() {
-        let mut heard = Heard::new(3, 100);
+        let mut heard = DedupWindow::new(3, 100);
         heard.note(ANN, "c-1", 41, Tick(100));
         // The clock has jumped.
         assert_eq!(heard.seq(ANN, "c-1", Tick(100 + 2 * MEMORY)), None);
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn one_session_pushes_out_only_its_own() {
-        let mut heard = Heard::new(3, 1000);
+        let mut heard = DedupWindow::new(3, 1000);
         heard.note(ANN, "c-1", 1, Tick(0));
         for n in 0..10_000 {
             heard.note(BOB, &n.to_string(), n, Tick(1));
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn all_together_hold_at_most_twice_the_limit() {
-        let mut heard = Heard::new(3, 100);
+        let mut heard = DedupWindow::new(3, 100);
         for number in 0..1000 {
             heard.note(
                 Session { epoch: 1, number },

@@ -6,8 +6,8 @@
 
 use std::collections::VecDeque;
 
-use super::tick::Tick;
 use crate::feed::{Lane, Offset, Record};
+use crate::time::Tick;
 use crate::ws::Frame;
 
 /// How much an archive holds.

@@ -6,16 +6,16 @@ use std::fmt;
 use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::chat::name::BadName;
+use crate::chat::members::name::BadName;
 
 /// What a client asks. Strings are borrowed from its message unless they hold escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request<'a> {
+pub enum ClientRequest<'a> {
     /// Say this to the room.
     Message {
         /// What to say.
         text: Cow<'a, str>,
-        /// By which the client knows the message when it comes back: 1 to [`Request::MAX_ID`] bytes.
+        /// By which the client knows the message when it comes back: 1 to [`ClientRequest::MAX_ID`] bytes.
         id: Option<Cow<'a, str>>,
     },
     /// Call me this from now on.
@@ -101,7 +101,7 @@ impl From<BadName> for Refused<'_> {
     }
 }
 
-impl<'a> Request<'a> {
+impl<'a> ClientRequest<'a> {
     /// The longest id of a message, in bytes.
     pub const MAX_ID: usize = 64;
 
@@ -115,10 +115,10 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// [`Refused`] says what to answer. The connection goes on in any case.
-    pub fn parse(text: &'a str) -> Result<Request<'a>, Refused<'a>> {
+    pub fn parse(text: &'a str) -> Result<ClientRequest<'a>, Refused<'a>> {
         // serde would take an array for the fields in their order.
         let is_object = text.trim_start().starts_with('{');
-        let Some(fields) = serde_json::from_str::<Fields<'a>>(text)
+        let Some(fields) = serde_json::from_str::<RequestFields<'a>>(text)
             .ok()
             .filter(|_| is_object)
         else {
@@ -139,7 +139,9 @@ impl<'a> Request<'a> {
 /// The id by which a client knows its request, if it is one.
 fn good(id: Option<Field<'_>>) -> Option<Cow<'_, str>> {
     match id {
-        Some(Field::Text(id)) => Some(id).filter(|id| (1..=Request::MAX_ID).contains(&id.len())),
+        Some(Field::Text(id)) => {
+            Some(id).filter(|id| (1..=ClientRequest::MAX_ID).contains(&id.len()))
+        }
         Some(Field::Number(_) | Field::Other) | None => None,
     }
 }
@@ -153,7 +155,7 @@ struct OnlyId<'a> {
 
 /// All fields that any request has. What the one at hand does not know is ignored.
 #[derive(serde::Deserialize)]
-struct Fields<'a> {
+struct RequestFields<'a> {
     #[serde(rename = "type", borrow)]
     kind: Option<Field<'a>>,
     #[serde(borrow)]
@@ -166,33 +168,33 @@ struct Fields<'a> {
     limit: Option<Field<'a>>,
 }
 
-impl<'a> Fields<'a> {
-    fn request(self) -> Result<Request<'a>, Refused<'a>> {
+impl<'a> RequestFields<'a> {
+    fn request(self) -> Result<ClientRequest<'a>, Refused<'a>> {
         match &*required("type", self.kind)? {
             "message" => {
                 let id = text("id", self.id)?;
                 if id
                     .as_ref()
-                    .is_some_and(|id| !(1..=Request::MAX_ID).contains(&id.len()))
+                    .is_some_and(|id| !(1..=ClientRequest::MAX_ID).contains(&id.len()))
                 {
                     return Err(bad("id", "has 1 to 64 bytes"));
                 }
-                Ok(Request::Message {
+                Ok(ClientRequest::Message {
                     text: required("text", self.text)?,
                     id,
                 })
             }
-            "name" => Ok(Request::Name(required("name", self.name)?)),
-            "who" => Ok(Request::Who),
+            "name" => Ok(ClientRequest::Name(required("name", self.name)?)),
+            "who" => Ok(ClientRequest::Who),
             "history" => {
-                let limit = number("limit", self.limit)?.unwrap_or(Request::USUAL_LIMIT);
+                let limit = number("limit", self.limit)?.unwrap_or(ClientRequest::USUAL_LIMIT);
                 let before = number("before", self.before)?;
-                Ok(Request::History {
+                Ok(ClientRequest::History {
                     before,
-                    limit: limit.clamp(1, Request::MAX_LIMIT) as usize,
+                    limit: limit.clamp(1, ClientRequest::MAX_LIMIT) as usize,
                 })
             }
-            "ping" => Ok(Request::Ping),
+            "ping" => Ok(ClientRequest::Ping),
             _ => Err(Refused::new(
                 ErrorCode::UnknownType,
                 "this type is not known here",
@@ -283,8 +285,8 @@ mod tests {
 
     use super::*;
 
-    fn message(text: &'static str, id: Option<&'static str>) -> Request<'static> {
-        Request::Message {
+    fn message(text: &'static str, id: Option<&'static str>) -> ClientRequest<'static> {
+        ClientRequest::Message {
             text: text.into(),
             id: id.map(Cow::Borrowed),
         }
@@ -296,7 +298,7 @@ mod tests {
             r#"{{"type":"message","text":"","id":"{}"}}"#,
             "i".repeat(64)
         );
-        let Ok(Request::Message { id: Some(id), .. }) = Request::parse(&long_id) else {
+        let Ok(ClientRequest::Message { id: Some(id), .. }) = ClientRequest::parse(&long_id) else {
             panic!()
         };
         assert_eq!(id.len(), 64);
@@ -327,47 +329,47 @@ mod tests {
             ),
             (
                 r#"{"type":"name","name":"anna"}"#,
-                Request::Name("anna".into()),
+                ClientRequest::Name("anna".into()),
             ),
-            (r#"{"type":"who","text":7}"#, Request::Who),
-            (r#"{"type":"pi\u006eg"}"#, Request::Ping),
+            (r#"{"type":"who","text":7}"#, ClientRequest::Who),
+            (r#"{"type":"pi\u006eg"}"#, ClientRequest::Ping),
             (
                 r#"{"type":"history"}"#,
-                Request::History {
+                ClientRequest::History {
                     before: None,
                     limit: 50,
                 },
             ),
             (
                 r#"{"type":"history","before":40,"limit":10}"#,
-                Request::History {
+                ClientRequest::History {
                     before: Some(40),
                     limit: 10,
                 },
             ),
             (
                 r#"{"type":"history","before":0,"limit":0}"#,
-                Request::History {
+                ClientRequest::History {
                     before: Some(0),
                     limit: 1,
                 },
             ),
             (
                 r#"{"type":"history","limit":18446744073709551615}"#,
-                Request::History {
+                ClientRequest::History {
                     before: None,
                     limit: 500,
                 },
             ),
         ] {
-            assert_eq!(Request::parse(json), Ok(want), "{json}");
+            assert_eq!(ClientRequest::parse(json), Ok(want), "{json}");
         }
     }
 
     #[test]
     fn a_text_without_escapes_is_not_copied() {
-        let Ok(Request::Message { text, id }) =
-            Request::parse(r#"{"type":"message","text":"hi","id":"7"}"#)
+        let Ok(ClientRequest::Message { text, id }) =
+            ClientRequest::parse(r#"{"type":"message","text":"hi","id":"7"}"#)
         else {
             panic!()
         };
@@ -499,7 +501,7 @@ mod tests {
                 message: message.into(),
                 id: id.map(Cow::Borrowed),
             };
-            assert_eq!(Request::parse(json), Err(want), "{json}");
+            assert_eq!(ClientRequest::parse(json), Err(want), "{json}");
         }
     }
 
@@ -507,18 +509,18 @@ mod tests {
     fn deep_nesting_is_neither_a_crash_nor_slow() {
         for open in ["[", r#"{"a":"#] {
             let deep = open.repeat(60_000);
-            assert!(Request::parse(&deep).is_err());
-            assert!(Request::parse(&format!(r#"{{"x":{deep}"#)).is_err());
-            assert!(Request::parse(&format!(r#"{{"text":{deep}"#)).is_err());
+            assert!(ClientRequest::parse(&deep).is_err());
+            assert!(ClientRequest::parse(&format!(r#"{{"x":{deep}"#)).is_err());
+            assert!(ClientRequest::parse(&format!(r#"{{"text":{deep}"#)).is_err());
         }
     }
 
     proptest! {
         #[test]
         fn whatever_comes_is_answered_and_what_serde_wrote_is_read(noise in ".*", text in ".*", id in ".{1,16}") {
-            let _ = Request::parse(&noise);
+            let _ = ClientRequest::parse(&noise);
             let json = serde_json::json!({ "type": "message", "text": text, "id": id }).to_string();
-            prop_assert_eq!(Request::parse(&json), Ok(Request::Message { text: text.into(), id: Some(id.into()) }));
+            prop_assert_eq!(ClientRequest::parse(&json), Ok(ClientRequest::Message { text: text.into(), id: Some(id.into()) }));
         }
     }
 }

@@ -6,7 +6,10 @@
 
 use std::collections::BinaryHeap;
 
-use super::{Room, RoomKey, Rooms, Tick};
+use super::Rooms;
+use crate::chat::Room;
+use crate::ids::RoomKey;
+use crate::time::Tick;
 
 impl Rooms {
     /// Bytes that all lanes reserve.
@@ -22,7 +25,7 @@ impl Rooms {
 
     /// Whether so much waits in a room that is on its way around.
     fn fills(&self, room: &Room) -> bool {
-        room.is_full() || self.lanes > self.limits.lanes_bytes && room.is_busy()
+        room.is_full() || self.lanes > self.limits.room_buffer_total && room.is_busy()
     }
 
     /// Whether nobody is to be heard in a room for now: it is full, or it waits for those who lag.
@@ -43,7 +46,7 @@ impl Rooms {
     /// Where all lanes together hold too much, the largest forget what only those who lag still want.
     /// Returns how many lanes' followers lost something.
     pub fn cut_lanes(&mut self) -> u64 {
-        if self.lanes <= self.limits.lanes_bytes {
+        if self.lanes <= self.limits.room_buffer_total {
             return 0;
         }
         // One look at all rooms, however many are to be cut: most have nothing on their lanes.
@@ -54,7 +57,7 @@ impl Rooms {
             .filter(|(wanted, _)| *wanted > 0)
             .collect();
         let mut cut = 0;
-        while self.lanes > self.limits.lanes_bytes
+        while self.lanes > self.limits.room_buffer_total
             && let Some((_, key)) = largest.pop()
         {
             if let Some(room) = self.get_mut(key) {
@@ -69,10 +72,13 @@ impl Rooms {
 
 #[cfg(test)]
 mod tests {
+    use crate::chat::members::name::Called;
     use crate::chat::rooms::tests::LIMITS;
-    use crate::chat::{Encoding, Ends, Key, Limits, RoomKey, Rooms};
-    use crate::chat::{Format, Said, Tick, What, name::Called};
+    use crate::chat::{Encoding, Ends, RoomLimits, Rooms};
+    use crate::chat::{Format, Said, What};
     use crate::feed::Offset;
+    use crate::ids::{ConnectionKey, RoomKey};
+    use crate::time::Tick;
 
     fn say(rooms: &mut Rooms, room: RoomKey, bytes: &[u8]) {
         let said = Said {
@@ -100,16 +106,16 @@ mod tests {
 
     #[test]
     fn the_largest_lanes_are_cut_and_only_for_those_who_lag() {
-        let limits = Limits {
-            lane_bytes: 10_000,
-            lanes_bytes: 15_000,
+        let limits = RoomLimits {
+            room_buffer: 10_000,
+            room_buffer_total: 15_000,
             ..LIMITS
         };
         let mut rooms = Rooms::new(7, limits);
         let [small, large] = ["/small", "/large"].map(|path| {
             let key = rooms.enter(path).unwrap();
             let room = rooms.get_mut(key).unwrap();
-            room.join(Key(key.0), Encoding::PLAIN);
+            room.join(ConnectionKey(key.0), Encoding::PLAIN);
             room.cursor_moved(Encoding::PLAIN, None, Some(Offset::START));
             key
         });
@@ -129,14 +135,17 @@ mod tests {
 
     #[test]
     fn what_nobody_has_been_offered_is_never_cut() {
-        let limits = Limits {
-            lane_bytes: 10_000,
-            lanes_bytes: 1_000,
+        let limits = RoomLimits {
+            room_buffer: 10_000,
+            room_buffer_total: 1_000,
             ..LIMITS
         };
         let mut rooms = Rooms::new(7, limits);
         let key = rooms.enter("/").unwrap();
-        rooms.get_mut(key).unwrap().join(Key(0), Encoding::PLAIN);
+        rooms
+            .get_mut(key)
+            .unwrap()
+            .join(ConnectionKey(0), Encoding::PLAIN);
         say(&mut rooms, key, &[1; 4_000]);
         assert_eq!(rooms.cut_lanes(), 0);
         assert!(rooms.is_full(key) && rooms.lanes() >= 4_000);

@@ -10,19 +10,19 @@ use crate::feed::{Lane, Offset};
 
 /// A lane, and how far the hand has brought it around.
 #[derive(Debug)]
-pub(super) struct Followed {
-    pub(super) lane: Lane,
-    pub(super) followers: u32,
+pub(in crate::chat) struct Stream {
+    pub(in crate::chat) lane: Lane,
+    pub(in crate::chat) followers: u32,
     /// Everybody has been offered everything before this.
-    pub(super) offered: Offset,
+    pub(in crate::chat) offered: Offset,
     /// Where the lane ended when the present lap began.
-    pub(super) lap_began: Offset,
+    pub(in crate::chat) lap_began: Offset,
     /// No follower visited in this lap has its cursor before this.
-    pub(super) low: Offset,
+    pub(in crate::chat) low: Offset,
     /// The same of the lap before.
-    pub(super) low_before: Offset,
+    pub(in crate::chat) low_before: Offset,
     /// Followers whose sockets did not take all that they were offered.
-    pub(super) lagging: u32,
+    pub(in crate::chat) lagging: u32,
     milestone: Offset,
     /// Those of the lagging who have not come to the milestone, and are not given up.
     behind: u32,
@@ -40,11 +40,11 @@ struct Laggards {
     lost: u32,
 }
 
-impl Followed {
-    pub(super) fn new(limit: usize) -> Followed {
+impl Stream {
+    pub(in crate::chat) fn new(limit: usize) -> Stream {
         let lane = Lane::new(limit);
         let start = lane.start();
-        Followed {
+        Stream {
             lane,
             followers: 0,
             offered: start,
@@ -61,7 +61,7 @@ impl Followed {
 
     /// A follower took some of what it was offered, or leaves: where its cursor stood if it lagged, and
     /// where it stands if it lags.
-    pub(super) fn cursor_moved(&mut self, from: Option<Offset>, to: Option<Offset>) {
+    pub(in crate::chat) fn cursor_moved(&mut self, from: Option<Offset>, to: Option<Offset>) {
         let (was, is) = (self.count(from), self.count(to));
         self.lagging = self.lagging + is.lagging - was.lagging;
         self.behind = self.behind + is.behind - was.behind;
@@ -81,19 +81,19 @@ impl Followed {
     }
 
     /// Where the lane has come to the next milestone, and everybody to the last, that is the one to come to.
-    pub(super) fn look_ahead(&mut self) {
+    pub(in crate::chat) fn look_ahead(&mut self) {
         if self.behind == 0 && self.is_far() {
             self.next_milestone();
         }
     }
 
     /// Whether nothing more is to come before somebody who lags has come to the milestone.
-    pub(super) fn waits(&self) -> bool {
+    pub(in crate::chat) fn waits(&self) -> bool {
         self.behind > 0 && self.is_far()
     }
 
     /// Gives up those who have not come to the milestone, if it waits for them.
-    pub(super) fn give_up(&mut self) {
+    pub(in crate::chat) fn give_up(&mut self) {
         if self.waits() {
             self.given_up = self.milestone;
             self.lost += self.behind;
@@ -107,7 +107,7 @@ impl Followed {
     }
 
     /// Whether these are the cursors of those who lag, as far as they are counted.
-    pub(super) fn is_right_about(&self, cursors: impl Iterator<Item = Offset>) -> bool {
+    pub(in crate::chat) fn is_right_about(&self, cursors: impl Iterator<Item = Offset>) -> bool {
         let mut all = Laggards::default();
         for cursor in cursors {
             let one = self.count(Some(cursor));
@@ -123,7 +123,7 @@ impl Followed {
     }
 
     /// Everybody has been offered everything up to here, and a lap begins.
-    pub(super) fn begin_lap(&mut self) {
+    pub(in crate::chat) fn begin_lap(&mut self) {
         let end = self.lane.end();
         self.offered = end;
         self.lap_began = end;
@@ -131,7 +131,7 @@ impl Followed {
         self.low_before = end;
     }
 
-    pub(super) fn lap_ended(&mut self) {
+    pub(in crate::chat) fn lap_ended(&mut self) {
         self.lane.forget(self.low);
         self.offered = self.lap_began;
         self.lap_began = self.lane.end();
@@ -139,7 +139,7 @@ impl Followed {
         self.low = self.lap_began;
     }
 
-    pub(super) fn all_offered(&mut self, nobody_lags: bool) {
+    pub(in crate::chat) fn all_offered(&mut self, nobody_lags: bool) {
         let end = self.lane.end();
         self.lane.forget(if nobody_lags {
             end
@@ -164,14 +164,14 @@ mod tests {
         }
     }
 
-    fn say(followed: &mut Followed, bytes: usize) {
+    fn say(followed: &mut Stream, bytes: usize) {
         followed.lane.push(&Bytes(bytes));
         followed.look_ahead();
     }
 
     #[test]
     fn who_lags_is_waited_for_until_it_has_come_to_the_milestone() {
-        let mut followed = Followed::new(1_000);
+        let mut followed = Stream::new(1_000);
         let place = |bytes| Some(Offset::START + bytes);
         say(&mut followed, 100);
         followed.cursor_moved(None, place(50));
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn nobody_who_lags_means_nobody_is_waited_for() {
-        let mut followed = Followed::new(1_000);
+        let mut followed = Stream::new(1_000);
         for _ in 0..10 {
             say(&mut followed, 900);
             assert!(!followed.waits());
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn nobody_is_waited_for_twice_in_vain() {
-        let mut followed = Followed::new(1_000);
+        let mut followed = Stream::new(1_000);
         let place = |bytes| Some(Offset::START + bytes);
         say(&mut followed, 251);
         let [deaf, slow] = [place(0), place(1)];

@@ -8,7 +8,7 @@
 
 /// Where a room's hand stands, and how far it still has to go.
 #[derive(Debug, Default)]
-pub(super) struct Hand {
+pub(in crate::chat) struct Round {
     /// The place it visits next, unless that is past the last: then it is the first.
     at: usize,
     /// Places to visit until everybody has been offered the latest.
@@ -20,11 +20,11 @@ pub(super) struct Hand {
 
 /// One step of the hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Visit {
+pub(in crate::chat) struct Visit {
     /// The place to visit.
-    pub(super) place: usize,
+    pub(in crate::chat) place: usize,
     /// What this visit completes.
-    pub(super) ends: Ends,
+    pub(in crate::chat) ends: Ends,
 }
 
 /// What a visit completes.
@@ -38,14 +38,14 @@ pub enum Ends {
     Everything,
 }
 
-impl Hand {
+impl Round {
     /// Whether somebody has not been offered the latest yet.
-    pub(super) fn is_busy(&self) -> bool {
+    pub(in crate::chat) fn is_busy(&self) -> bool {
         self.remaining > 0
     }
 
     /// There is something new for all `members`. Returns whether a lap begins with this.
-    pub(super) fn something_new(&mut self, members: usize) -> bool {
+    pub(in crate::chat) fn something_new(&mut self, members: usize) -> bool {
         let idle = self.remaining == 0;
         if idle {
             self.lap = members;
@@ -55,7 +55,7 @@ impl Hand {
     }
 
     /// The next visit in a room of `members`, or `None` while nothing remains.
-    pub(super) fn advance(&mut self, members: usize) -> Option<Visit> {
+    pub(in crate::chat) fn advance(&mut self, members: usize) -> Option<Visit> {
         if self.remaining == 0 || members == 0 {
             return None;
         }
@@ -76,7 +76,7 @@ impl Hand {
     }
 
     /// A member took the place behind the last: the way is one longer.
-    pub(super) fn joined(&mut self) {
+    pub(in crate::chat) fn joined(&mut self) {
         if self.is_busy() {
             self.remaining += 1;
             self.lap += 1;
@@ -85,7 +85,7 @@ impl Hand {
 
     /// A member left, and the last took its place, so that `members` are still there. The one that
     /// moved must be offered what there is at once: it may have moved behind the hand.
-    pub(super) fn left(&mut self, members: usize) {
+    pub(in crate::chat) fn left(&mut self, members: usize) {
         self.remaining = self.remaining.min(members);
         self.lap = self.lap.min(members);
     }
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_hand_at_rest_visits_nobody() {
-        let mut hand = Hand::default();
+        let mut hand = Round::default();
         assert_eq!(hand.advance(5), None);
         assert!(hand.something_new(2));
         assert_eq!(
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn something_new_on_the_way_makes_the_way_longer_but_not_the_lap() {
-        let mut hand = Hand::default();
+        let mut hand = Round::default();
         hand.something_new(3);
         hand.advance(3);
         assert!(!hand.something_new(3));
@@ -154,7 +154,7 @@ mod tests {
                 1 => any::<prop::sample::Index>().prop_map(Step::Leave),
             ], 1..200),
         ) {
-            let mut hand = Hand::default();
+            let mut hand = Round::default();
             let mut offered = vec![0u32; members];
             let (mut latest, mut lap_began) = (0, 0);
             for step in steps {

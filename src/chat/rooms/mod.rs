@@ -1,21 +1,23 @@
 //! All rooms, found by their paths, and what they may hold together.
 
+mod backpressure;
+pub(in crate::chat) mod conversation;
+mod timers;
+
 use std::collections::BTreeSet;
 
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 use slab::Slab;
 
-use super::archive::Bounds;
-use super::heard::Heard;
-use super::press::Press;
-use super::random::Random;
-use super::session::Sessions;
-use super::{Format, Room, Tick};
-
-/// Where a room is kept. Used again once the room is gone.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RoomKey(pub u32);
+use crate::chat::format::compress::Compressor;
+use crate::chat::history::archive::Bounds;
+use crate::chat::history::dedup::DedupWindow;
+use crate::chat::members::session::Sessions;
+use crate::chat::{Format, Room};
+use crate::ids::RoomKey;
+use crate::random::Random;
+use crate::time::Tick;
 
 /// As many rooms as the limit allows are in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,40 +26,40 @@ pub struct TooManyRooms;
 /// All rooms that somebody is in, or was in lately.
 #[derive(Debug)]
 pub struct Rooms {
-    pub(super) rooms: Slab<Room>,
+    pub(in crate::chat) rooms: Slab<Room>,
     /// Keys into `rooms`, by the hash of the path. Seeded, so that nobody can aim at a bucket.
     by_path: HashTable<RoomKey>,
     hasher: SipHasher13,
     /// The room that was entered last: as a rule the next newcomer enters the same.
     entered: RoomKey,
-    pub(super) limits: Limits,
-    pub(super) random: Random,
-    pub(super) sessions: Sessions,
-    pub(super) heard: Heard,
-    pub(super) press: Press,
+    pub(in crate::chat) limits: RoomLimits,
+    pub(in crate::chat) random: Random,
+    pub(in crate::chat) sessions: Sessions,
+    pub(in crate::chat) heard: DedupWindow,
+    pub(in crate::chat) compressor: Compressor,
     /// Rooms that have something to announce or to forget, by when.
-    pub(super) agenda: BTreeSet<(Tick, RoomKey)>,
+    pub(in crate::chat) agenda: BTreeSet<(Tick, RoomKey)>,
     /// Rooms that nobody is in, by since when.
-    pub(super) vacant: BTreeSet<(Tick, RoomKey)>,
+    pub(in crate::chat) vacant: BTreeSet<(Tick, RoomKey)>,
     /// Bytes of all archives.
-    pub(super) archived: usize,
+    pub(in crate::chat) archived: usize,
     /// Times that something was forgotten because all archives held too much.
-    pub(super) archives_cut: u64,
+    pub(in crate::chat) archives_cut: u64,
     /// Rooms whose archives hold anything, by how many bytes: the largest is last.
-    pub(super) archives: BTreeSet<(usize, RoomKey)>,
+    pub(in crate::chat) archives: BTreeSet<(usize, RoomKey)>,
     /// Bytes of all lanes.
-    pub(super) lanes: usize,
+    pub(in crate::chat) lanes: usize,
 }
 
 /// What bounds rooms.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct RoomLimits {
     /// Rooms at a time.
     pub max_rooms: usize,
     /// Bytes that one lane remembers.
-    pub lane_bytes: usize,
+    pub room_buffer: usize,
     /// Bytes that all lanes remember.
-    pub lanes_bytes: usize,
+    pub room_buffer_total: usize,
     /// Bytes of the longest message that is taken.
     pub max_message: usize,
     /// How hard messages are compressed, from 1 (fast) to 9 (small).
@@ -69,46 +71,46 @@ pub struct Limits {
     /// Messages that a newcomer is sent; with 0 there are no archives.
     pub history: usize,
     /// Bytes of one archive.
-    pub history_bytes: usize,
+    pub history_size: usize,
     /// Bytes of all archives.
-    pub histories_bytes: usize,
+    pub history_size_total: usize,
     /// Ticks for which a message, an empty room and a session are remembered.
     pub history_ttl: u32,
 }
 
-impl Limits {
+impl RoomLimits {
     /// For one message that a newcomer is sent, so many are held for those who scroll up or come back.
     const HELD_FOR_ONE_SENT: usize = 100;
 
     /// Members that are remembered when they have left, and messages by their ids.
     const SESSIONS: usize = 65_536;
 
-    pub(super) fn bounds(&self) -> Bounds {
+    pub(in crate::chat) fn bounds(&self) -> Bounds {
         Bounds {
-            messages: self.history.saturating_mul(Limits::HELD_FOR_ONE_SENT),
-            bytes: self.history_bytes,
+            messages: self.history.saturating_mul(RoomLimits::HELD_FOR_ONE_SENT),
+            bytes: self.history_size,
             ttl: self.history_ttl,
         }
     }
 
     /// Bytes of JSON that a message may become. Twice its own are enough for all but control characters.
-    pub(super) fn max_json(&self) -> usize {
+    pub(in crate::chat) fn max_json(&self) -> usize {
         self.max_message.saturating_mul(2).saturating_add(1024)
     }
 }
 
 impl Rooms {
     /// No rooms yet. `seed` is 128 random bits.
-    pub fn new(seed: u128, limits: Limits) -> Rooms {
+    pub fn new(seed: u128, limits: RoomLimits) -> Rooms {
         let mut random = Random::new(seed);
         Rooms {
             rooms: Slab::new(),
             by_path: HashTable::new(),
             entered: RoomKey::default(),
             hasher: SipHasher13::new_with_key(&random.bits128().to_le_bytes()),
-            sessions: Sessions::new(random.bits128(), Limits::SESSIONS, limits.history_ttl),
-            heard: Heard::new(random.bits128(), Limits::SESSIONS),
-            press: Press::new(limits.compression_level, limits.compression_threshold),
+            sessions: Sessions::new(random.bits128(), RoomLimits::SESSIONS, limits.history_ttl),
+            heard: DedupWindow::new(random.bits128(), RoomLimits::SESSIONS),
+            compressor: Compressor::new(limits.compression_level, limits.compression_threshold),
             random,
             limits,
             agenda: BTreeSet::new(),
@@ -122,7 +124,7 @@ impl Rooms {
 
     /// How many messages have been compressed, each once for each window that somebody there has.
     pub fn compressions(&self) -> u64 {
-        self.press.compressions()
+        self.compressor.compressions()
     }
 
     /// How many there are.
@@ -188,7 +190,7 @@ impl Rooms {
         if self.rooms.len() >= self.limits.max_rooms && !self.close_longest_vacant() {
             return Err(TooManyRooms);
         }
-        let room = Room::new(path, self.random.bits64(), self.limits.lane_bytes);
+        let room = Room::new(path, self.random.bits64(), self.limits.room_buffer);
         let key = RoomKey(self.rooms.insert(room) as u32);
         self.by_path.insert_unique(hash, key, |&key| {
             self.hasher.hash(path_at(&self.rooms, key).as_bytes())
@@ -218,7 +220,7 @@ impl Rooms {
         }
     }
 
-    pub(super) fn close_longest_vacant(&mut self) -> bool {
+    pub(in crate::chat) fn close_longest_vacant(&mut self) -> bool {
         let Some(&(_, key)) = self.vacant.first() else {
             return false;
         };
@@ -226,7 +228,7 @@ impl Rooms {
         true
     }
 
-    pub(super) fn close(&mut self, key: RoomKey) {
+    pub(in crate::chat) fn close(&mut self, key: RoomKey) {
         let hash = self.hasher.hash(path_at(&self.rooms, key).as_bytes());
         if let Ok(entry) = self.by_path.find_entry(hash, |&other| other == key) {
             entry.remove();
@@ -253,21 +255,22 @@ fn path_at(rooms: &Slab<Room>, key: RoomKey) -> &str {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::chat) mod tests {
     use super::*;
-    use crate::chat::{Encoding, Key};
+    use crate::chat::Encoding;
+    use crate::ids::ConnectionKey;
 
-    pub(in crate::chat) const LIMITS: Limits = Limits {
+    pub(in crate::chat) const LIMITS: RoomLimits = RoomLimits {
         max_rooms: 3,
-        lane_bytes: 1 << 20,
-        lanes_bytes: 1 << 20,
+        room_buffer: 1 << 20,
+        room_buffer_total: 1 << 20,
         max_message: 1000,
         compression_level: 1,
         compression_threshold: 64,
         ping: 30_000,
         history: 5,
-        history_bytes: 10_000,
-        histories_bytes: 25_000,
+        history_size: 10_000,
+        history_size_total: 25_000,
         history_ttl: 600,
     };
 
@@ -281,7 +284,10 @@ pub(super) mod tests {
         let tea = rooms.enter("/tea").unwrap();
         assert_ne!(rooms.enter("/").unwrap(), tea);
         assert_eq!(rooms.enter("/tea"), Ok(tea));
-        let seat = rooms.get_mut(tea).unwrap().join(Key(1), Encoding::PLAIN);
+        let seat = rooms
+            .get_mut(tea)
+            .unwrap()
+            .join(ConnectionKey(1), Encoding::PLAIN);
         rooms.was_left(tea, Tick(0));
         assert_eq!(rooms.len(), 2);
         rooms.get_mut(tea).unwrap().leave(seat, Encoding::PLAIN);

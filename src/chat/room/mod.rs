@@ -5,16 +5,22 @@
 //! counts how far its hand has offered each lane to everybody, which is what decides how much the lanes may
 //! forget, and whether the room is full.
 
-use super::archive::Bounds;
-use super::followed::Followed;
-use super::hand::{Ends, Hand};
-use super::memory::Memory;
-use super::presence::Presence;
-use super::press::Press;
-use super::said::{Said, What};
-use super::session::Session;
-use super::{Encoding, Format, Key, RoomKey, Tick};
+pub(in crate::chat) mod chat_state;
+pub(in crate::chat) mod round;
+mod stream;
+
+use crate::chat::format::compress::Compressor;
+use crate::chat::format::said::{Said, What};
+use crate::chat::history::archive::Bounds;
+use crate::chat::members::presence::Presence;
+use crate::chat::members::session::Session;
+use crate::chat::room::chat_state::ChatState;
+use crate::chat::room::round::{Ends, Round};
+use crate::chat::room::stream::Stream;
+use crate::chat::{Encoding, Format};
 use crate::feed::{Lane, Offset};
+use crate::ids::{ConnectionKey, RoomKey};
+use crate::time::Tick;
 use crate::ws::{Frame, Message};
 
 /// Ticks for which a room waits for those who lag: long enough for a network or a processor that is busy
@@ -40,16 +46,16 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Room {
     path: Box<str>,
-    pub(super) members: Vec<Key>,
-    lanes: [Option<Box<Followed>>; Encoding::COUNT],
-    hand: Hand,
+    pub(in crate::chat) members: Vec<ConnectionKey>,
+    lanes: [Option<Box<Stream>>; Encoding::COUNT],
+    hand: Round,
     /// Since when it waits for those who lag, as far as anybody has asked.
     waits_since: Option<Tick>,
     /// It waits for nobody before this.
     impatient_until: Tick,
     /// Messages since the present lap began.
     fresh: u32,
-    lane_bytes: usize,
+    room_buffer: usize,
     /// 64 random bits, so that a seq of another room's memory can never be taken for one of this.
     epoch: u64,
     /// How many messages were ever said here: the seq of the latest.
@@ -58,23 +64,23 @@ pub struct Room {
     arrivals: u32,
     /// Members that have not departed. The others only wait for their last bytes.
     present: u32,
-    pub(super) memory: Option<Box<Memory>>,
+    pub(in crate::chat) memory: Option<Box<ChatState>>,
     /// What the lanes reserved when that was last noted.
-    pub(super) noted_bytes: usize,
+    pub(in crate::chat) noted_bytes: usize,
 }
 
 impl Room {
-    /// An empty room whose lanes remember at most `lane_bytes` each.
-    pub fn new(path: &str, epoch: u64, lane_bytes: usize) -> Room {
+    /// An empty room whose lanes remember at most `room_buffer` each.
+    pub fn new(path: &str, epoch: u64, room_buffer: usize) -> Room {
         Room {
             path: path.into(),
             members: Vec::new(),
             lanes: Default::default(),
-            hand: Hand::default(),
+            hand: Round::default(),
             waits_since: None,
             impatient_until: Tick(0),
             fresh: 0,
-            lane_bytes,
+            room_buffer,
             epoch,
             seq: 0,
             arrivals: 0,
@@ -95,25 +101,25 @@ impl Room {
     }
 
     /// The members, by their seats.
-    pub fn members(&self) -> &[Key] {
+    pub fn members(&self) -> &[ConnectionKey] {
         &self.members
     }
 
     /// Takes a seat. The newcomer hears what is said from now on.
-    pub fn join(&mut self, key: Key, encoding: Encoding) -> u32 {
+    pub fn join(&mut self, key: ConnectionKey, encoding: Encoding) -> u32 {
         let seat = self.members.len();
         self.members.push(key);
         self.hand.joined();
         self.present += 1;
         self.lanes[encoding.index()]
-            .get_or_insert_with(|| Box::new(Followed::new(self.lane_bytes)))
+            .get_or_insert_with(|| Box::new(Stream::new(self.room_buffer)))
             .followers += 1;
         seat as u32
     }
 
     /// Leaves a seat. The member of the last seat moves there, and is returned: it must be told its
     /// new seat, and offered what there is at once, since it may have moved behind the hand.
-    pub fn leave(&mut self, seat: u32, encoding: Encoding) -> Option<Key> {
+    pub fn leave(&mut self, seat: u32, encoding: Encoding) -> Option<ConnectionKey> {
         let seat = seat as usize;
         if seat >= self.members.len() {
             return None;
@@ -163,7 +169,7 @@ impl Room {
     }
 
     /// The session of one of its members.
-    pub(super) fn session(&self, number: u32) -> Session {
+    pub(in crate::chat) fn session(&self, number: u32) -> Session {
         Session {
             epoch: self.epoch,
             number,
@@ -171,28 +177,28 @@ impl Room {
     }
 
     /// Opens the memory, if need be. Who is here already counts as announced.
-    pub(super) fn remember(&mut self, random: u128, bounds: Bounds, now: Tick) {
+    pub(in crate::chat) fn remember(&mut self, random: u128, bounds: Bounds, now: Tick) {
         let memory = self
             .memory
-            .get_or_insert_with(|| Box::new(Memory::new(random, self.seq, bounds)));
+            .get_or_insert_with(|| Box::new(ChatState::new(random, self.seq, bounds)));
         memory
             .presence
             .get_or_insert_with(|| Presence::new(self.present, now));
     }
 
     /// A member will not be heard any more, but keeps its seat until it leaves that too.
-    pub(super) fn departed(&mut self) {
+    pub(in crate::chat) fn departed(&mut self) {
         self.present = self.present.saturating_sub(1);
     }
 
     /// The number of one more member.
-    pub(super) fn next_number(&mut self) -> u32 {
+    pub(in crate::chat) fn next_number(&mut self) -> u32 {
         self.arrivals = self.arrivals.saturating_add(1);
         self.arrivals
     }
 
     /// Whether somebody follows a stream of this format.
-    pub(super) fn is_heard(&self, format: Format) -> bool {
+    pub(in crate::chat) fn is_heard(&self, format: Format) -> bool {
         format
             .encodings()
             .any(|encoding| self.lanes[encoding.index()].is_some())
@@ -200,12 +206,12 @@ impl Room {
 
     /// Publishes a message: everybody is to hear it, at `time` in milliseconds since 1970. `limit` is how many
     /// bytes of JSON it may take. Nobody is written to here. Returns whether this sets the hand in motion.
-    pub(super) fn append(
+    pub(in crate::chat) fn append(
         &mut self,
         said: &Said<'_>,
         (now, time): (Tick, u64),
         limit: usize,
-        press: &mut Press,
+        compressor: &mut Compressor,
     ) -> bool {
         self.seq += 1;
         // Each form is made once, and only if somebody hears it, now or later.
@@ -221,7 +227,7 @@ impl Room {
             What::Binary(&[])
         };
 
-        let begins = self.publish(press, |format| {
+        let begins = self.publish(compressor, |format| {
             Some(match (format, &plain) {
                 (Format::Plain, What::Text(text)) => Message::Text(text),
                 (Format::Plain, What::Binary(bytes)) => Message::Binary(bytes),
@@ -235,8 +241,8 @@ impl Room {
     }
 
     /// Tells those who follow `chat.v1` something that is no message. Returns as [`Room::append`] does.
-    pub(super) fn announce(&mut self, json: &str, press: &mut Press) -> bool {
-        self.publish(press, |format| match format {
+    pub(in crate::chat) fn announce(&mut self, json: &str, compressor: &mut Compressor) -> bool {
+        self.publish(compressor, |format| match format {
             Format::Plain => None,
             Format::ChatV1 => Some(Message::Text(json)),
         })
@@ -244,7 +250,7 @@ impl Room {
 
     fn publish<'m>(
         &mut self,
-        press: &mut Press,
+        compressor: &mut Compressor,
         message: impl Fn(Format) -> Option<Message<'m>>,
     ) -> bool {
         let begins = self.hand.something_new(self.members.len());
@@ -259,7 +265,7 @@ impl Room {
                 (None, _) => {}
                 (Some(message), None) => followed.lane.push(&Frame::from(message)),
                 (Some(message), Some(window)) => {
-                    followed.lane.push(&press.frame(window, message));
+                    followed.lane.push(&compressor.frame(window, message));
                 }
             }
             followed.look_ahead();
@@ -278,7 +284,7 @@ impl Room {
     /// Whether nothing more is to be heard here until those who lag have come on, or it has waited long enough
     /// for them: then nobody falls behind but by not reading for so long.
     pub fn waits(&self, now: Tick) -> bool {
-        now >= self.impatient_until && self.followed().any(Followed::waits)
+        now >= self.impatient_until && self.followed().any(Stream::waits)
     }
 
     /// Until when it waits for those who lag, if it does.
@@ -318,7 +324,7 @@ impl Room {
 
     /// The next member that is to be offered what is new, and what that visit completes. Every visit
     /// is reported by [`Room::visited`], and then by [`Room::came_round`] if it completes something.
-    pub fn advance(&mut self) -> Option<(Key, Ends)> {
+    pub fn advance(&mut self) -> Option<(ConnectionKey, Ends)> {
         let visit = self.hand.advance(self.members.len())?;
         Some((*self.members.get(visit.place)?, visit.ends))
     }
@@ -359,7 +365,7 @@ impl Room {
         if let Some(followed) = &mut self.lanes[encoding.index()] {
             followed.cursor_moved(from, to);
         }
-        if self.waits_since.is_some() && !self.followed().any(Followed::waits) {
+        if self.waits_since.is_some() && !self.followed().any(Stream::waits) {
             self.waits_since = None;
         }
         if from.is_some() && self.lagging() == 0 && !self.hand.is_busy() {
@@ -380,20 +386,20 @@ impl Room {
     }
 
     /// Bytes of the lanes that everybody has been offered, and only those who lag still want.
-    pub(super) fn wanted_by_laggards(&self) -> usize {
+    pub(in crate::chat) fn wanted_by_laggards(&self) -> usize {
         self.followed()
             .map(|followed| followed.offered - followed.lane.start())
             .sum()
     }
 
     /// Forgets what only those who lag still want: they have fallen behind.
-    pub(super) fn cut(&mut self) {
+    pub(in crate::chat) fn cut(&mut self) {
         for followed in self.lanes.iter_mut().flatten() {
             followed.lane.forget(followed.offered);
         }
     }
 
-    fn followed(&self) -> impl Iterator<Item = &Followed> {
+    fn followed(&self) -> impl Iterator<Item = &Stream> {
         self.lanes.iter().flatten().map(Box::as_ref)
     }
 }

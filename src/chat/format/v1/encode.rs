@@ -7,14 +7,14 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Serialize, Serializer};
 
 use super::{ErrorCode, Refused};
-use crate::chat::name::Called;
-use crate::chat::presence::Announcement;
-use crate::chat::session::Token;
+use crate::chat::members::name::Called;
+use crate::chat::members::presence::Announcement;
+use crate::chat::members::session::Token;
 
 /// An object that the server sends.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub enum Sent<'a> {
+pub enum ServerMessage<'a> {
     /// The first of all: where and who the client is.
     Welcome {
         /// The path of the room.
@@ -52,7 +52,7 @@ pub enum Sent<'a> {
         member: u32,
         /// What was said.
         #[serde(flatten)]
-        content: Content<'a>,
+        content: MessageContent<'a>,
         /// As the speaker gave it.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a str>,
@@ -117,7 +117,7 @@ pub enum Sent<'a> {
 /// What was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Content<'a> {
+pub enum MessageContent<'a> {
     /// In characters.
     Text(&'a str),
     /// In bytes, by a plain client.
@@ -127,7 +127,7 @@ pub enum Content<'a> {
     Size(usize),
 }
 
-impl Sent<'_> {
+impl ServerMessage<'_> {
     /// The object's JSON.
     pub fn to_json(&self) -> String {
         // It cannot fail: all keys are strings, and nothing here refuses to be written.
@@ -135,8 +135,8 @@ impl Sent<'_> {
     }
 }
 
-impl<'a> From<&'a Announcement> for Sent<'a> {
-    fn from(announcement: &'a Announcement) -> Sent<'a> {
+impl<'a> From<&'a Announcement> for ServerMessage<'a> {
+    fn from(announcement: &'a Announcement) -> ServerMessage<'a> {
         let online = announcement.online();
         match announcement {
             Announcement::Changes {
@@ -144,19 +144,19 @@ impl<'a> From<&'a Announcement> for Sent<'a> {
                 left,
                 renamed,
                 joined,
-            } => Sent::Presence {
+            } => ServerMessage::Presence {
                 online,
                 left: Some(left),
                 renamed: Some(renamed),
                 joined: Some(joined),
             },
-            Announcement::Count(_) => Sent::Presence {
+            Announcement::Count(_) => ServerMessage::Presence {
                 online,
                 left: None,
                 renamed: None,
                 joined: None,
             },
-            Announcement::Everybody(names) => Sent::Who {
+            Announcement::Everybody(names) => ServerMessage::Who {
                 online,
                 names: Some(names),
             },
@@ -164,9 +164,9 @@ impl<'a> From<&'a Announcement> for Sent<'a> {
     }
 }
 
-impl<'a> From<&'a Refused<'_>> for Sent<'a> {
-    fn from(refused: &'a Refused<'_>) -> Sent<'a> {
-        Sent::Error {
+impl<'a> From<&'a Refused<'_>> for ServerMessage<'a> {
+    fn from(refused: &'a Refused<'_>) -> ServerMessage<'a> {
+        ServerMessage::Error {
             code: refused.code,
             message: &refused.message,
             id: refused.id.as_deref(),
@@ -209,9 +209,9 @@ fn as_base64<S: Serializer>(bytes: &&[u8], serializer: S) -> Result<S::Ok, S::Er
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::Key;
-    use crate::chat::session::{Claim, Session, Sessions};
-    use crate::chat::v1::Request;
+    use crate::chat::format::v1::ClientRequest;
+    use crate::chat::members::session::{Claim, Session, Sessions};
+    use crate::ids::ConnectionKey;
 
     #[test]
     fn objects_are_written_as_the_protocol_shows_them() {
@@ -221,13 +221,13 @@ mod tests {
         };
         let session = Sessions::new(1, 1, 1).token(Claim {
             session,
-            key: Key(3),
+            key: ConnectionKey(3),
         });
         let welcome = format!(
             r#"{{"type":"welcome","room":"/tea","name":"ann","member":7,"session":"{session}","epoch":"0f3c0a9be1d27744","seq":44,"resumed":true,"online":120,"ping":30000,"max_message":65536}}"#
         );
         let names = ["ann".to_owned(), "bob".to_owned()];
-        let message = |content, id| Sent::Message {
+        let message = |content, id| ServerMessage::Message {
             seq: 45,
             time: 1_755_500_000_123,
             from: Called::Guest(7),
@@ -241,11 +241,11 @@ mod tests {
             renamed: vec![("al".to_owned(), "alan".to_owned())],
             joined: vec!["bob".to_owned()],
         };
-        let refused = Request::parse(r#"{"type":"message","id":"c-8"}"#).unwrap_err();
+        let refused = ClientRequest::parse(r#"{"type":"message","id":"c-8"}"#).unwrap_err();
         let who = Announcement::Everybody(names.to_vec());
         for (sent, want) in [
             (
-                Sent::Welcome {
+                ServerMessage::Welcome {
                     room: "/tea",
                     name: Called::Name("ann"),
                     member: 7,
@@ -260,56 +260,56 @@ mod tests {
                 &*welcome,
             ),
             (
-                message(Content::Text("hi \"there\"\n\0"), Some("c-7")),
+                message(MessageContent::Text("hi \"there\"\n\0"), Some("c-7")),
                 r#"{"type":"message","seq":45,"time":1755500000123,"from":"guest-7","member":7,"text":"hi \"there\"\n\u0000","id":"c-7"}"#,
             ),
             (
-                message(Content::Base64(b"\0\xff\xfe\xfd"), None),
+                message(MessageContent::Base64(b"\0\xff\xfe\xfd"), None),
                 r#"{"type":"message","seq":45,"time":1755500000123,"from":"guest-7","member":7,"base64":"AP/+/Q=="}"#,
             ),
             (
-                message(Content::Size(70_000), None),
+                message(MessageContent::Size(70_000), None),
                 r#"{"type":"message","seq":45,"time":1755500000123,"from":"guest-7","member":7,"size":70000}"#,
             ),
             (
-                Sent::from(&changes),
+                ServerMessage::from(&changes),
                 r#"{"type":"presence","online":121,"left":[],"renamed":[["al","alan"]],"joined":["bob"]}"#,
             ),
             (
-                Sent::from(&Announcement::Count(300)),
+                ServerMessage::from(&Announcement::Count(300)),
                 r#"{"type":"presence","online":300}"#,
             ),
             (
-                Sent::from(&who),
+                ServerMessage::from(&who),
                 r#"{"type":"who","online":2,"names":["ann","bob"]}"#,
             ),
             (
-                Sent::Who {
+                ServerMessage::Who {
                     online: 300,
                     names: None,
                 },
                 r#"{"type":"who","online":300}"#,
             ),
             (
-                Sent::Accepted { id: "c-7", seq: 45 },
+                ServerMessage::Accepted { id: "c-7", seq: 45 },
                 r#"{"type":"accepted","id":"c-7","seq":45}"#,
             ),
             (
-                Sent::Pong {
+                ServerMessage::Pong {
                     time: 1_755_500_000_456,
                 },
                 r#"{"type":"pong","time":1755500000456}"#,
             ),
             (
-                Sent::from(&refused),
+                ServerMessage::from(&refused),
                 r#"{"type":"error","code":"bad_request","message":"text is missing","id":"c-8","retry":false}"#,
             ),
             (
-                Sent::from(&Refused::BUSY),
+                ServerMessage::from(&Refused::BUSY),
                 r#"{"type":"error","code":"busy","message":"an earlier answer is still on its way","retry":true}"#,
             ),
             (
-                Sent::Bye {
+                ServerMessage::Bye {
                     code: 1001,
                     reason: "shutting down",
                     reconnect_ms: [0, 30_000],

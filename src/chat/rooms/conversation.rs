@@ -1,14 +1,17 @@
 //! Who comes to a room, what they say there, and how they go.
 
-use super::archive::Span;
-use super::member::named;
-use super::memory::Renamed;
-use super::name::{BadName, Called, Name, Wanted};
-use super::presence::Presence;
-use super::said::{Said, What};
-use super::session::{Claim, Whereabouts};
-use super::v1::{self, Hello, Refused, Request, Sent, Since};
-use super::{Encoding, Format, Key, Member, Place, RoomKey, Rooms, Roster, Tick};
+use super::Rooms;
+use crate::chat::format::said::{Said, What};
+use crate::chat::format::v1::{self, ClientRequest, Hello, Refused, ServerMessage, Since};
+use crate::chat::history::archive::Span;
+use crate::chat::members::name::{BadName, Called, Name, Wanted};
+use crate::chat::members::named;
+use crate::chat::members::presence::Presence;
+use crate::chat::members::session::{Claim, Whereabouts};
+use crate::chat::room::chat_state::Renamed;
+use crate::chat::{Encoding, Format, Member, Place, Roster};
+use crate::ids::{ConnectionKey, RoomKey};
+use crate::time::Tick;
 use crate::ws::Message;
 
 /// Bytes at which a history answer ends.
@@ -62,11 +65,16 @@ pub enum Verdict<'a> {
 
 impl Rooms {
     /// The connection whose place somebody takes who comes back: it must depart and be closed first.
-    pub fn replaced(&self, room: RoomKey, hello: &Hello<'_>, roster: &dyn Roster) -> Option<Key> {
+    pub fn replaced(
+        &self,
+        room: RoomKey,
+        hello: &Hello<'_>,
+        roster: &dyn Roster,
+    ) -> Option<ConnectionKey> {
         let claim = self
             .sessions
             .check(hello.session.as_ref()?, self.get(room)?.epoch())?;
-        let is_there = |key: &Key| {
+        let is_there = |key: &ConnectionKey| {
             roster.member(*key).is_some_and(|member| {
                 (member.place.room, member.number) == (room, claim.session.number)
                     && member.place.encoding.format == Format::ChatV1
@@ -86,7 +94,7 @@ impl Rooms {
     pub fn join(
         &mut self,
         room_key: RoomKey,
-        key: Key,
+        key: ConnectionKey,
         encoding: Encoding,
         hello: &Hello<'_>,
         roster: &dyn Roster,
@@ -146,7 +154,7 @@ impl Rooms {
 
     fn greeting(
         &self,
-        key: Key,
+        key: ConnectionKey,
         member: &Member,
         since: Option<Since>,
         bad_name: Option<BadName>,
@@ -155,7 +163,7 @@ impl Rooms {
         let memory = room.memory.as_ref()?;
         let replay = memory.replay(room.epoch(), since, self.limits.history);
         let session = room.session(member.number);
-        let welcome = Sent::Welcome {
+        let welcome = ServerMessage::Welcome {
             room: room.path(),
             name: member.called(),
             member: member.number,
@@ -167,7 +175,7 @@ impl Rooms {
             ping: self.limits.ping,
             max_message: self.limits.max_message,
         };
-        let refused = bad_name.map(|bad| Sent::from(&Refused::from(bad)).to_json());
+        let refused = bad_name.map(|bad| ServerMessage::from(&Refused::from(bad)).to_json());
         Some(Greeting {
             welcome: welcome.to_json(),
             replay: replay.span,
@@ -179,7 +187,7 @@ impl Rooms {
     /// kind. `time` is in milliseconds since 1970.
     pub fn hear<'a>(
         &mut self,
-        key: Key,
+        key: ConnectionKey,
         member: &'a Member,
         message: Message<'a>,
         waits: impl Fn(Question) -> bool,
@@ -200,9 +208,9 @@ impl Rooms {
             (Format::Plain, Message::Text(text)) => return say(What::Text(text.into()), None),
             (Format::Plain, Message::Binary(bytes)) => return say(What::Binary(bytes), None),
             (Format::ChatV1, Message::Binary(_)) => Err(Refused::BINARY),
-            (Format::ChatV1, Message::Text(text)) => Request::parse(text),
+            (Format::ChatV1, Message::Text(text)) => ClientRequest::parse(text),
         };
-        let answer = |sent: Sent<'_>| Verdict::Answer(sent.to_json());
+        let answer = |sent: ServerMessage<'_>| Verdict::Answer(sent.to_json());
         let Some(room) = self.rooms.get_mut(member.place.room.0 as usize) else {
             return Verdict::Nothing;
         };
@@ -211,16 +219,16 @@ impl Rooms {
             return Verdict::Nothing;
         };
         match request {
-            Ok(Request::Message { text, id }) => {
+            Ok(ClientRequest::Message { text, id }) => {
                 let heard = id
                     .as_deref()
                     .and_then(|id| Some((id, self.heard.seq(session, id, now)?)));
                 match heard {
-                    Some((id, seq)) => answer(Sent::Accepted { id, seq }),
+                    Some((id, seq)) => answer(ServerMessage::Accepted { id, seq }),
                     None => say(What::Text(text), id),
                 }
             }
-            Ok(Request::Name(wish)) => match memory.rename(key, member, &wish, roster, now) {
+            Ok(ClientRequest::Name(wish)) => match memory.rename(key, member, &wish, roster, now) {
                 Ok(Renamed::To(name)) => {
                     let presence = memory.presence.as_ref();
                     let untold =
@@ -230,34 +238,36 @@ impl Rooms {
                     Verdict::Rename(name, answer)
                 }
                 Ok(Renamed::No) => Verdict::Nothing,
-                Err(bad) => answer(Sent::from(&Refused::from(bad))),
+                Err(bad) => answer(ServerMessage::from(&Refused::from(bad))),
             },
-            Ok(Request::Who) if waits(Question::Who) => answer(Sent::from(&Refused::BUSY)),
-            Ok(Request::Who) => {
+            Ok(ClientRequest::Who) if waits(Question::Who) => {
+                answer(ServerMessage::from(&Refused::BUSY))
+            }
+            Ok(ClientRequest::Who) => {
                 let members = room.members.iter().filter_map(|&key| roster.member(key));
                 let names = memory
                     .presence
                     .as_ref()
                     .and_then(|presence| presence.who(named(members)));
                 let online = memory.presence.as_ref().map_or(0, Presence::online);
-                let who = Sent::Who {
+                let who = ServerMessage::Who {
                     online,
                     names: names.as_deref(),
                 };
                 Verdict::Long(Question::Who, who.to_json())
             }
-            Ok(Request::History { .. }) if waits(Question::History) => {
-                answer(Sent::from(&Refused::BUSY))
+            Ok(ClientRequest::History { .. }) if waits(Question::History) => {
+                answer(ServerMessage::from(&Refused::BUSY))
             }
-            Ok(Request::History { before, limit }) => {
+            Ok(ClientRequest::History { before, limit }) => {
                 let before = before.unwrap_or(u64::MAX);
                 let archive = &memory.archive;
                 let json =
                     v1::history(|out| archive.write_before(before, limit, HISTORY_ANSWER, out));
                 Verdict::Long(Question::History, json)
             }
-            Ok(Request::Ping) => answer(Sent::Pong { time }),
-            Err(refused) => answer(Sent::from(&refused)),
+            Ok(ClientRequest::Ping) => answer(ServerMessage::Pong { time }),
+            Err(refused) => answer(ServerMessage::from(&refused)),
         }
     }
 
@@ -268,7 +278,7 @@ impl Rooms {
         let Some(room) = self.rooms.get_mut(room_key.0 as usize) else {
             return false;
         };
-        let begins = room.append(said, (now, time), limit, &mut self.press);
+        let begins = room.append(said, (now, time), limit, &mut self.compressor);
         if let Some(id) = &said.id {
             let (session, seq) = (room.session(said.member), room.seq());
             self.heard.note(session, id, seq, now);
@@ -278,7 +288,7 @@ impl Rooms {
     }
 
     /// A member will not be heard any more. Its seat it keeps until it has been told its last.
-    pub fn depart(&mut self, key: Key, member: &Member, roster: &dyn Roster, now: Tick) {
+    pub fn depart(&mut self, key: ConnectionKey, member: &Member, roster: &dyn Roster, now: Tick) {
         let Some(room) = self.rooms.get_mut(member.place.room.0 as usize) else {
             return;
         };
@@ -316,7 +326,7 @@ fn wanted(name: Option<&str>) -> Result<Option<Name>, BadName> {
 fn renamed(presence: &Presence, member: &Member, name: Option<&Name>) -> String {
     let guest = Called::Guest(member.number);
     let is = name.map_or(guest, |name| Called::Name(name.as_str()));
-    let sent = Sent::Presence {
+    let sent = ServerMessage::Presence {
         online: presence.online(),
         left: None,
         renamed: Some(&[(member.called().to_string(), is.to_string())]),

@@ -1,8 +1,11 @@
 //! What rooms have to do without being asked: to announce, to forget, to close, and not to hold too much.
 
-use super::member::named;
-use super::v1::Sent;
-use super::{RoomKey, Rooms, Roster, Tick};
+use super::Rooms;
+use crate::chat::Roster;
+use crate::chat::format::v1::ServerMessage;
+use crate::chat::members::named;
+use crate::ids::RoomKey;
+use crate::time::Tick;
 
 /// Rooms that are called in one go: the others wait for the next.
 const CALLS: usize = 64;
@@ -65,8 +68,8 @@ impl Rooms {
             .filter(|presence| is_due(presence.due()))
             .and_then(|presence| presence.announce(named(members), now));
         let begins = announcement.is_some_and(|announcement| {
-            let json = Sent::from(&announcement).to_json();
-            room.announce(&json, &mut self.press)
+            let json = ServerMessage::from(&announcement).to_json();
+            room.announce(&json, &mut self.compressor)
         });
         self.settle(key);
         begins
@@ -74,7 +77,7 @@ impl Rooms {
 
     /// Brings the books up to date with what has changed in a room: when it is due, whether it is vacant, and
     /// what all archives hold together.
-    pub(super) fn settle(&mut self, key: RoomKey) {
+    pub(in crate::chat) fn settle(&mut self, key: RoomKey) {
         self.weigh(key);
         let ttl = self.limits.history_ttl;
         let Some(room) = self.rooms.get_mut(key.0 as usize) else {
@@ -122,7 +125,7 @@ impl Rooms {
 
     /// All archives together hold too much: first those of empty rooms go, then half of the largest.
     fn keep_archives_small(&mut self) {
-        while self.archived > self.limits.histories_bytes {
+        while self.archived > self.limits.history_size_total {
             self.archives_cut += 1;
             if self.close_longest_vacant() {
                 continue;

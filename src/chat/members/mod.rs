@@ -1,7 +1,12 @@
 //! One member of a room, as its own entry says.
 
-use super::name::{Called, Name};
-use super::{Key, Place};
+pub mod name;
+pub mod presence;
+pub mod session;
+
+use self::name::{Called, Name};
+use super::Place;
+use crate::ids::ConnectionKey;
 
 /// A member, from its arrival until it departs.
 #[derive(Clone, Debug)]
@@ -27,11 +32,11 @@ impl Member {
 /// Where the members' entries are kept: a room itself knows keys only.
 pub trait Roster {
     /// The member behind a key, if there is one that has not departed.
-    fn member(&self, key: Key) -> Option<&Member>;
+    fn member(&self, key: ConnectionKey) -> Option<&Member>;
 }
 
 /// What a member behind a key is called, if it gave a name.
-pub(super) fn name_of<'r>(roster: &'r dyn Roster) -> impl Fn(Key) -> &'r str {
+pub(in crate::chat) fn name_of<'r>(roster: &'r dyn Roster) -> impl Fn(ConnectionKey) -> &'r str {
     |key| {
         roster
             .member(key)
@@ -41,7 +46,7 @@ pub(super) fn name_of<'r>(roster: &'r dyn Roster) -> impl Fn(Key) -> &'r str {
 }
 
 /// Members as presence wants them.
-pub(super) fn named<'m>(
+pub(in crate::chat) fn named<'m>(
     members: impl Iterator<Item = &'m Member>,
 ) -> impl Iterator<Item = (u32, Called<'m>)> {
     members.map(|member| (member.number, member.called()))

@@ -3,14 +3,14 @@
 use siphasher::sip::SipHasher24;
 
 /// A stream of random bits: a keyed hash of 0, 1, 2, ...
-pub(super) struct Random {
+pub(crate) struct Random {
     keyed: SipHasher24,
     drawn: u64,
 }
 
 impl Random {
     /// The stream of this seed.
-    pub(super) fn new(seed: u128) -> Random {
+    pub(crate) fn new(seed: u128) -> Random {
         Random {
             keyed: SipHasher24::new_with_key(&seed.to_le_bytes()),
             drawn: 0,
@@ -18,13 +18,13 @@ impl Random {
     }
 
     /// The next 64 bits.
-    pub(super) fn bits64(&mut self) -> u64 {
+    pub(crate) fn bits64(&mut self) -> u64 {
         self.drawn += 1;
         self.keyed.hash(&self.drawn.to_le_bytes())
     }
 
     /// The next 128 bits.
-    pub(super) fn bits128(&mut self) -> u128 {
+    pub(crate) fn bits128(&mut self) -> u128 {
         u128::from(self.bits64()) << 64 | u128::from(self.bits64())
     }
 }

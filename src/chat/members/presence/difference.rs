@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Change, HOLD};
-use crate::chat::Tick;
-use crate::chat::name::{Called, Name};
+use crate::chat::members::name::{Called, Name};
+use crate::time::Tick;
 
 /// What the room is to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ impl Announcement {
 }
 
 /// Takes out of `changes` what can be announced now, and says it in names.
-pub(super) fn difference<'a>(
+pub(in crate::chat) fn difference<'a>(
     changes: &mut BTreeMap<u32, Change>,
     announced: u32,
     members: impl Iterator<Item = (u32, Called<'a>)>,
@@ -118,7 +118,7 @@ fn in_turn(
     in_turn
 }
 
-pub(super) fn spell(number: u32, name: &Option<Name>) -> String {
+pub(in crate::chat) fn spell(number: u32, name: &Option<Name>) -> String {
     match name {
         Some(name) => name.as_str().to_owned(),
         None => Called::Guest(number).to_string(),
@@ -126,7 +126,7 @@ pub(super) fn spell(number: u32, name: &Option<Name>) -> String {
 }
 
 /// Sorted by member number, which is the order of arrival.
-pub(super) fn in_order<T>(by_number: impl IntoIterator<Item = (u32, T)>) -> Vec<T> {
+pub(in crate::chat) fn in_order<T>(by_number: impl IntoIterator<Item = (u32, T)>) -> Vec<T> {
     let sorted: BTreeMap<u32, T> = by_number.into_iter().collect();
     sorted.into_values().collect()
 }

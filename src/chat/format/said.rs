@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::Format;
-use super::name::Called;
-use super::v1::{self, Content, Sent};
+use super::encoding::Format;
+use crate::chat::format::v1::{self, MessageContent, ServerMessage};
+use crate::chat::members::name::Called;
 
 /// What everybody hears.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +33,14 @@ pub enum What<'a> {
 impl Said<'_> {
     /// As those who follow `chat.v1` hear it: with its size instead of its content where its JSON would
     /// be longer than `limit`.
-    pub(super) fn to_json(&self, seq: u64, time: u64, limit: usize) -> String {
+    pub(in crate::chat) fn to_json(&self, seq: u64, time: u64, limit: usize) -> String {
         let (content, size) = match &self.what {
-            What::Text(text) => (Content::Text(text), text.len()),
-            What::Binary(bytes) => (Content::Base64(bytes), bytes.len()),
+            What::Text(text) => (MessageContent::Text(text), text.len()),
+            What::Binary(bytes) => (MessageContent::Base64(bytes), bytes.len()),
         };
         let json = |content| {
             let (from, member, id) = (self.from, self.member, self.id.as_deref());
-            Sent::Message {
+            ServerMessage::Message {
                 seq,
                 time,
                 from,
@@ -54,12 +54,12 @@ impl Said<'_> {
         if whole.len() <= limit {
             whole
         } else {
-            json(Content::Size(size))
+            json(MessageContent::Size(size))
         }
     }
 
     /// As plain clients hear it: unchanged if one of them says it, else behind the speaker's name.
-    pub(super) fn to_plain(&self) -> What<'_> {
+    pub(in crate::chat) fn to_plain(&self) -> What<'_> {
         match (self.format, &self.what) {
             (_, What::Binary(bytes)) => What::Binary(bytes),
             (Format::Plain, What::Text(text)) => What::Text(Cow::Borrowed(text)),

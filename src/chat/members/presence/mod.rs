@@ -17,8 +17,8 @@ use std::collections::{BTreeMap, VecDeque};
 pub use difference::Announcement;
 use difference::{difference, in_order, spell};
 
-use super::name::{Called, Name};
-use super::tick::Tick;
+use crate::chat::members::name::{Called, Name};
+use crate::time::Tick;
 
 /// Members, those who just left included, up to whom names are announced.
 pub const MAX_NAMED: u32 = 200;
@@ -247,8 +247,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::name::Wanted;
     use super::*;
+    use crate::chat::members::name::Wanted;
 
     /// A room as its members' entries say it, with unique names.
     struct Room {

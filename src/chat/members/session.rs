@@ -12,9 +12,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use siphasher::sip128::SipHasher24;
 
-use super::Key;
-use super::name::Name;
-use super::tick::Tick;
+use crate::chat::members::name::Name;
+use crate::ids::ConnectionKey;
+use crate::time::Tick;
 
 /// A member across its connections: the room's epoch and the member's number, which are never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,7 +58,7 @@ pub struct Claim {
     /// The member.
     pub session: Session,
     /// Where it was when it got the token.
-    pub key: Key,
+    pub key: ConnectionKey,
 }
 
 /// Sessions that are forgotten in one go: the others wait for the next.
@@ -75,7 +75,7 @@ pub enum Whereabouts {
         at: Tick,
     },
     /// It came back, and may not yet know the token of its new connection, which has this key.
-    Moved(Key),
+    Moved(ConnectionKey),
 }
 
 /// The secret behind the tokens, and those who left or moved.
@@ -123,7 +123,7 @@ impl Sessions {
         };
         let claim = Claim {
             session,
-            key: Key(u32::from_le_bytes([k0, k1, k2, k3])),
+            key: ConnectionKey(u32::from_le_bytes([k0, k1, k2, k3])),
         };
         // All bytes are looked at, so that the time says nothing about how many are right.
         let difference = self
@@ -203,7 +203,7 @@ mod tests {
             epoch: 0x5f3c_0a9b_e1d2_7744,
             number: 7,
         },
-        key: Key(300),
+        key: ConnectionKey(300),
     };
 
     fn sessions() -> Sessions {
@@ -272,7 +272,7 @@ mod tests {
         sessions.remember(ANN.session, gone(5));
         assert_eq!(sessions.recall(ANN.session), Some(gone(5)));
         assert_eq!(sessions.recall(ANN.session), None);
-        sessions.remember(ANN.session, Whereabouts::Moved(Key(8)));
+        sessions.remember(ANN.session, Whereabouts::Moved(ConnectionKey(8)));
         sessions.remember(ANN.session, gone(9));
         assert_eq!(
             sessions.recall(ANN.session),
@@ -317,13 +317,13 @@ mod tests {
     #[test]
     fn who_came_back_is_found_until_it_leaves_however_many_left_meanwhile() {
         let mut sessions = sessions();
-        sessions.remember(ANN.session, Whereabouts::Moved(Key(8)));
+        sessions.remember(ANN.session, Whereabouts::Moved(ConnectionKey(8)));
         for number in 10..20 {
             sessions.remember(Session { epoch: 1, number }, gone(number));
         }
         assert_eq!((sessions.by_age.len(), sessions.away.len()), (3, 4));
         sessions.forget(Tick(10_000));
-        let moved = Whereabouts::Moved(Key(8));
+        let moved = Whereabouts::Moved(ConnectionKey(8));
         assert_eq!(sessions.whereabouts(ANN.session), Some(&moved));
         sessions.remember(ANN.session, gone(10_000));
         sessions.forget(Tick(10_600));

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use siphasher::sip::SipHasher13;
 use unicode_normalization::UnicodeNormalization;
 
-use super::Key;
+use crate::ids::ConnectionKey;
 
 /// A name that somebody chose.
 ///
@@ -150,7 +150,7 @@ impl Serialize for Called<'_> {
 /// from [`Names::insert`] to [`Names::remove`].
 #[derive(Debug)]
 pub struct Names {
-    keys: HashTable<Key>,
+    keys: HashTable<ConnectionKey>,
     hasher: SipHasher13,
 }
 
@@ -164,7 +164,7 @@ impl Names {
     }
 
     /// Whether somebody is called this.
-    pub fn contains<'a>(&self, name: &Name, name_of: impl Fn(Key) -> &'a str) -> bool {
+    pub fn contains<'a>(&self, name: &Name, name_of: impl Fn(ConnectionKey) -> &'a str) -> bool {
         let hash = self.hasher.hash(name.0.as_bytes());
         self.keys
             .find(hash, |&key| name_of(key) == name.as_str())
@@ -178,7 +178,7 @@ impl Names {
         &self,
         wanted: Name,
         number: u32,
-        name_of: impl Fn(Key) -> &'a str,
+        name_of: impl Fn(ConnectionKey) -> &'a str,
     ) -> Option<Name> {
         if !self.contains(&wanted, &name_of) {
             return Some(wanted);
@@ -190,7 +190,12 @@ impl Names {
     }
 
     /// Notes that the member behind `key` has this name.
-    pub fn insert<'a>(&mut self, key: Key, name: &Name, name_of: impl Fn(Key) -> &'a str) {
+    pub fn insert<'a>(
+        &mut self,
+        key: ConnectionKey,
+        name: &Name,
+        name_of: impl Fn(ConnectionKey) -> &'a str,
+    ) {
         let hasher = self.hasher;
         self.keys
             .insert_unique(hasher.hash(name.0.as_bytes()), key, |&key| {
@@ -199,7 +204,12 @@ impl Names {
     }
 
     /// Forgets that the member behind `key` has this name. The others must still be called what they were.
-    pub fn remove<'a>(&mut self, key: Key, name: &Name, name_of: impl Fn(Key) -> &'a str) {
+    pub fn remove<'a>(
+        &mut self,
+        key: ConnectionKey,
+        name: &Name,
+        name_of: impl Fn(ConnectionKey) -> &'a str,
+    ) {
         let hasher = self.hasher;
         if let Ok(entry) = self
             .keys
@@ -429,19 +439,20 @@ mod tests {
     impl Room {
         fn enter(&mut self, member: u32, wanted: &str) -> String {
             let members = &self.members;
-            let name_of = |key: Key| members[&key.0].as_str();
+            let name_of = |key: ConnectionKey| members[&key.0].as_str();
             let Some(name) = self.index.free(name(wanted), member, name_of) else {
                 return Called::Guest(member).to_string();
             };
-            self.index.insert(Key(member), &name, name_of);
+            self.index.insert(ConnectionKey(member), &name, name_of);
             self.members.insert(member, name.clone());
             name.as_str().to_owned()
         }
 
         fn leave(&mut self, member: u32) {
             if let Some(name) = self.members.remove(&member) {
-                self.index
-                    .remove(Key(member), &name, |key| self.members[&key.0].as_str());
+                self.index.remove(ConnectionKey(member), &name, |key| {
+                    self.members[&key.0].as_str()
+                });
             }
         }
     }
