@@ -117,3 +117,80 @@ fn only_one_file_knows_mio_beside_the_size_of_its_socket() {
         .collect();
     assert_eq!(know, [src.join("server/net.rs")]);
 }
+
+/// Layers in which the files import each other in one direction only.
+const ONE_WAY: [&str; 2] = ["feed", "ws"];
+
+/// The code of a file without its comments and without its tests at the end.
+fn code_of(file: &Path) -> String {
+    let text = fs::read_to_string(file).unwrap();
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let lines = code.lines().map(|line| line.split("//").next().unwrap());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The path of a file's module in the crate. The module of a `mod.rs` is its folder.
+fn module_of(file: &Path, src: &Path) -> Vec<String> {
+    let path = file.strip_prefix(src).unwrap().with_extension("");
+    let names = path.iter().map(|name| name.to_str().unwrap().to_owned());
+    names.filter(|name| name != "mod").collect()
+}
+
+/// The paths of all imports of a module, from the root of the crate.
+fn imports(code: &str, module: &[String]) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for import in code.split("use ").skip(1) {
+        let import = import.split(';').next().unwrap().replace(['\n', ' '], "");
+        let (prefix, names) = import.split_once('{').unwrap_or((&import, ""));
+        for name in names.trim_end_matches('}').split(',') {
+            let mut path = module.to_vec();
+            for part in format!("{prefix}{name}").split("::") {
+                match part {
+                    "crate" => path.clear(),
+                    "super" => drop(path.pop()),
+                    "self" => {}
+                    part => path.push(part.to_owned()),
+                }
+            }
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn files_of_a_layer_import_each_other_one_way() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for layer in ONE_WAY {
+        let files = sources(&src.join(layer));
+        let files = files.iter().filter(|file| {
+            let name = file.file_name().unwrap();
+            name != "tests.rs" && name != "model.rs"
+        });
+        let mut left: Vec<_> = files
+            .map(|file| {
+                let module = module_of(file, &src);
+                let imports = imports(&code_of(file), &module);
+                (module, imports)
+            })
+            .collect();
+        let modules: Vec<_> = left.iter().map(|(module, _)| module.clone()).collect();
+        for (module, imports) in &mut left {
+            // An import names an item of the innermost module that its path leads to.
+            let owner = |import: &Vec<String>| {
+                let owners = modules.iter().filter(|owner| import.starts_with(owner));
+                owners.max_by_key(|owner| owner.len()).cloned()
+            };
+            *imports = imports.iter().filter_map(owner).collect();
+            imports.retain(|owner| owner != module);
+        }
+        // Files without imports among the rest are taken away until none is left, or only circles.
+        while let Some(leaf) = left.iter().position(|(_, imports)| {
+            let remains = |import: &Vec<String>| left.iter().any(|(module, _)| module == import);
+            !imports.iter().any(remains)
+        }) {
+            left.swap_remove(leaf);
+        }
+        assert!(left.is_empty(), "{layer} has a circle of imports: {left:?}");
+    }
+}
