@@ -55,10 +55,10 @@ fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>, rules: &Rules) -> model::Tra
         assert_eq!(
             decoder.holds() > 0,
             transcript.unfinished,
-            "heap is held when idle"
+            "heap is in use when idle"
         );
         assert!(
-            // The largest message, and what it takes to find its blocks, which are small here.
+            // The largest message, and the list of its blocks, which are small under fuzzing.
             decoder.holds() <= 600 + rules.max_message + rules.max_message / 2,
             "heap beyond the limit"
         );

@@ -74,8 +74,8 @@ impl Piece {
 }
 
 impl Outbox {
-    /// The outbox of a subscriber that joins the lane now. It receives the bytes that are appended from now
-    /// on.
+    /// The outbox of a subscriber that joins the lane now. The subscriber receives the bytes that are
+    /// appended from now on.
     pub fn join(lane: &Lane) -> Outbox {
         Outbox {
             cursor: lane.end(),
@@ -100,7 +100,7 @@ impl Outbox {
     }
 
     /// Splices in an answer of which only the latest matters, such as a pong. If private pieces use more
-    /// than `spare` bytes of heap, it replaces all earlier pieces of this method of which no byte is sent.
+    /// than `spare` bytes of heap, this drops the earlier pieces from this method of which no byte is sent.
     pub fn splice_latest(&mut self, lane: &Lane, bytes: Vec<u8>, spare: usize) {
         if let Some(private) = &mut self.private
             && private.holds > spare
@@ -139,8 +139,7 @@ impl Outbox {
 
     /// All unsent bytes, if they are one slice of the lane. `None` if there are private pieces, if the
     /// unsent bytes wrap around in the lane's ring buffer, if there are none, and if the subscriber fell
-    /// behind.
-    /// This is the fast path of [`Outbox::next_write`], and the usual case under load.
+    /// behind. This is the fast path of [`Outbox::next_write`], and the usual case under load.
     pub fn unsent_slice<'a>(&self, lane: &'a Lane) -> Option<&'a [u8]> {
         match lane.between(self.cursor, lane.end()) {
             Ok([slice, []]) if self.private.is_none() && !slice.is_empty() => Some(slice),

@@ -1,10 +1,10 @@
-//! Limits on a client's messages.
+//! Limits on a client's messages: size, number of fragments, compression.
 
 /// What a client may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Maximum payload of a message, in bytes. The decoder applies it to a compressed message as sent,
-    /// with some room for growth; the inflater applies it again to what the message inflates to.
+    /// Maximum payload of a message, in bytes. For a compressed message, the decoder adds an allowance for
+    /// what compression may add, and the inflater applies the limit to the inflated message.
     pub max_message: usize,
     /// Maximum number of frames in a message before its last one. Empty frames count, the last frame
     /// does not.

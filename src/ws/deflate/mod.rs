@@ -81,8 +81,8 @@ impl Inflater {
     /// Inflates the payload of an [`Event::Compressed`](super::Event::Compressed) to a [`Message::Text`] or
     /// a [`Message::Binary`].
     ///
-    /// The output buffer doubles as it fills, up to one byte over `max_message`. A decompression bomb
-    /// therefore costs no more memory than an allowed message.
+    /// The output buffer doubles as it fills, up to one byte over `max_message`. Therefore a decompression
+    /// bomb costs no more memory than an allowed message.
     ///
     /// # Errors
     ///
