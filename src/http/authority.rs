@@ -1,9 +1,9 @@
-//! Hosts and ports, as `Host` headers, request targets and origins name them.
+//! Parser of authorities: a host with an optional port, as in `Host`, request targets and origins.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Text that is the same in upper and lower case.
+/// A text that is compared without regard to case.
 #[derive(Clone, Debug, Eq)]
 pub struct Caseless<'a>(pub(super) Cow<'a, str>);
 
@@ -19,12 +19,12 @@ impl Caseless<'_> {
     }
 }
 
-/// A host: a name, which nobody looks up here, or an address.
+/// A host: a name, which is never looked up, or an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host<'a> {
-    /// A name, without the dot that may end it.
+    /// A name, without a dot at its end.
     Name(Caseless<'a>),
-    /// An address; in an authority, IPv6 stands in brackets.
+    /// An address. IPv6 has brackets in an authority.
     Address(IpAddr),
 }
 
@@ -34,19 +34,19 @@ impl<'a> Host<'a> {
             let address: Ipv6Addr = inner.strip_suffix(']')?.parse().ok()?;
             return Some(Self::Address(address.into()));
         }
-        // `localhost.` and `127.0.0.1.` are the same hosts as without the dot.
+        // `localhost.` and `127.0.0.1.` mean the same hosts without the dot.
         let name = text.strip_suffix('.').unwrap_or(text);
         if let Ok(address) = name.parse::<Ipv4Addr>() {
             return Some(Self::Address(address.into()));
         }
-        // RFC 3986 has more characters to spare than any name that a browser would connect to.
+        // RFC 3986 allows more characters, but no name that a browser connects to contains them.
         let is_named = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         let is_name = !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_named);
         is_name.then_some(Self::Name(Caseless(Cow::Borrowed(name))))
     }
 
-    /// Whether this is certain to be the machine itself: `localhost` or a loopback address, IPv4
-    /// within IPv6 included.
+    /// Whether this certainly means this machine: `localhost` or a loopback address. An IPv4 address that
+    /// is mapped into IPv6 counts.
     pub fn is_loopback(&self) -> bool {
         match self {
             Self::Name(name) => name.0.eq_ignore_ascii_case("localhost"),
@@ -62,17 +62,17 @@ impl<'a> Host<'a> {
     }
 }
 
-/// A host with a port, or without one: `uri-host [ ":" port ]` (RFC 9110, section 7.2).
+/// A host with an optional port: `uri-host [ ":" port ]` (RFC 9110, section 7.2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authority<'a> {
     /// The host.
     pub host: Host<'a>,
-    /// The port, where one is said.
+    /// `None`: the authority names no port.
     pub port: Option<u16>,
 }
 
 impl<'a> Authority<'a> {
-    /// Reads an authority. User names, which would stand before an `@`, are none of it.
+    /// Parses an authority. A user name before an `@` is refused.
     pub fn parse(text: &'a str) -> Option<Self> {
         let end = match text.strip_prefix('[') {
             Some(inner) => inner.find(']')? + "[]".len(),
@@ -82,7 +82,7 @@ impl<'a> Authority<'a> {
         let port = match rest.strip_prefix(':') {
             None if rest.is_empty() => None,
             None => return None,
-            // RFC 3986, section 3.2.3, lets a colon stand without a port.
+            // A colon without a port is allowed (RFC 3986, section 3.2.3).
             Some("") => None,
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 Some(digits.parse().ok()?)
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_authority_is_not_made_one() {
+    fn malformed_authorities_are_refused() {
         for text in [
             "",
             ".",
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_machine_itself_is_loopback() {
+    fn only_this_machine_is_loopback() {
         for (text, loopback) in [
             ("localhost", true),
             ("LocalHost.", true),

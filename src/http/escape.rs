@@ -1,12 +1,12 @@
-//! What strangers wrote, made fit for a log line.
+//! Escaping of untrusted text for log lines, against log injection.
 //!
-//! Nothing in it can end the line, move the cursor, colour the terminal or turn the text around:
-//! whatever is not printable is shown as an escape (`\r`, `\u{1b}`, `\u{202e}`, `\xff`), quotes and
-//! backslashes are too, and a long text is cut.
+//! An escaped text cannot end the line, move the cursor, colour the terminal or change the writing
+//! direction. Unprintable characters are shown as escapes (`\r`, `\u{1b}`, `\u{202e}`, `\xff`), and so
+//! are quotes and backslashes. A long text is cut.
 
 use std::fmt::{self, Display, Formatter, Write};
 
-/// Characters (or bytes, where it is not UTF-8) of a stranger's text that are shown before the cut.
+/// The number of characters that are shown before a text is cut. An invalid byte counts as one.
 pub const SHOWN: usize = 128;
 
 /// Shows bytes from the network in quotes, escaped, and cut after [`SHOWN`] characters.
@@ -36,12 +36,12 @@ impl Display for Escaped<'_> {
     }
 }
 
-/// A stranger's text as [`Escaped`] shows it, kept until it is logged.
+/// An untrusted text as [`Escaped`] shows it, kept until it is logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Excerpt(Box<str>);
 
 impl Excerpt {
-    /// Escapes and cuts the text.
+    /// Escapes a text, and cuts it if it is long.
     pub fn new(text: impl AsRef<[u8]>) -> Self {
         Self(Escaped(text.as_ref()).to_string().into())
     }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_is_shown_can_move_the_cursor_or_end_the_line() {
+    fn an_escaped_text_cannot_move_the_cursor_or_end_the_line() {
         for (text, shown) in [
             (&b"/tea"[..], r#""/tea""#),
             (b"", r#""""#),

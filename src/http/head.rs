@@ -1,54 +1,29 @@
-//! A request head as it comes in, in any pieces: half a head, until the blank line is there.
+//! Incremental reader of request heads: it gathers the bytes until the blank line has come.
 //!
-//! Two rules. Each byte is looked at once, however the head is cut into pieces: the search for its
-//! end goes on where it stopped. And the verdict depends on the bytes alone: what is wrong is
-//! refused at the first byte that makes it so, before anything behind it, so that the same bytes get
-//! the same answer in one piece and one by one.
+//! Two rules. Each byte is examined once, however the head is cut into pieces, because the search for
+//! the end resumes where it stopped. And the result depends on the bytes alone: an error is reported at
+//! the first byte that proves it, before anything behind that byte is examined. So the same bytes get
+//! the same answer in one piece and byte by byte.
 
 use std::ops::Range;
 
 use crate::ws::handshake::is_token;
 
+use super::limits::HeadLimits;
 use super::refusal::Refusal;
 use super::request::RequestLine;
 use super::response::Response;
 
-/// How large a request head may be.
-#[derive(Clone, Copy, Debug)]
-pub struct HeadLimits {
-    /// Bytes in all, the blank line and an empty line in front included.
-    pub max_head: usize,
-    /// Bytes in one line, the request line too, without its end.
-    pub max_line: usize,
-    /// Header lines, at most [`HeadLimits::MOST_HEADERS`].
-    pub max_headers: usize,
-}
+/// A whole head, from the request line to the blank line, and the bytes behind it.
+pub type WholeHead<'a> = (&'a [u8], &'a mut [u8]);
 
-impl HeadLimits {
-    /// More header lines than this are never taken, whatever the limit says.
-    pub const MOST_HEADERS: usize = 64;
-}
-
-impl Default for HeadLimits {
-    fn default() -> Self {
-        Self {
-            max_head: 16 * 1024,
-            max_line: 8 * 1024,
-            max_headers: Self::MOST_HEADERS,
-        }
-    }
-}
-
-/// A whole head, from the request line to the blank line, and what came behind it.
-pub type Whole<'a> = (&'a [u8], &'a mut [u8]);
-
-/// What has come of a request head so far. Owns no heap while nothing has.
+/// A request head that is being received. It owns no heap before the first byte has come.
 #[derive(Debug, Default)]
-pub struct Head(Option<Box<Half>>);
+pub struct Head(Option<Box<PartialHead>>);
 
-/// Half a head: the bytes, and how far they have been looked at.
+/// The bytes of a head that is not whole, and how far they have been scanned.
 #[derive(Debug, Default)]
-struct Half {
+struct PartialHead {
     bytes: Vec<u8>,
     scan: Scan,
 }
@@ -56,18 +31,18 @@ struct Half {
 impl Head {
     /// Takes the next bytes of the connection.
     ///
-    /// `Ok(None)` means that the head is not whole yet: its bytes are kept. Nothing is copied
-    /// where all of the head is in `fresh`. Once the head is given, there is nothing more to take.
+    /// `Ok(None)` means that the head is not whole yet; its bytes are kept. A head that lies wholly in
+    /// `fresh` is not copied. After the head has been returned, `take` must not be called again.
     ///
     /// # Errors
     ///
-    /// The response to a head that is larger than the limits or can no longer become a request.
+    /// The response to a head that exceeds the limits or cannot become a valid request.
     pub fn take<'a>(
         &'a mut self,
         fresh: &'a mut [u8],
         limits: &HeadLimits,
-    ) -> Result<Option<Whole<'a>>, Response> {
-        let Some(ref mut half) = self.0 else {
+    ) -> Result<Option<WholeHead<'a>>, Response> {
+        let Some(ref mut partial) = self.0 else {
             let mut scan = Scan::default();
             return match scan.find_end(fresh, limits) {
                 Ok(Some(head)) => {
@@ -76,7 +51,7 @@ impl Head {
                 }
                 Ok(None) if fresh.is_empty() => Ok(None),
                 Ok(None) => {
-                    self.0 = Some(Box::new(Half {
+                    self.0 = Some(Box::new(PartialHead {
                         bytes: fresh.to_vec(),
                         scan,
                     }));
@@ -85,57 +60,60 @@ impl Head {
                 Err(refusal) => Err(Response::refusing(refusal, fresh)),
             };
         };
-        // With two bytes more than a head may have there is always an answer.
-        let known = half.bytes.len();
-        let room = (limits.max_head + 2).saturating_sub(known).min(fresh.len());
-        half.bytes.extend_from_slice(&fresh[..room]);
-        match half.scan.find_end(&half.bytes, limits) {
+        // Two bytes more than a head may have always decide the search.
+        let known = partial.bytes.len();
+        let wanted = (limits.max_head + 2).saturating_sub(known).min(fresh.len());
+        partial.bytes.extend_from_slice(&fresh[..wanted]);
+        match partial.scan.find_end(&partial.bytes, limits) {
             Ok(Some(head)) => Ok(Some((
-                &half.bytes[head.start..head.end],
+                &partial.bytes[head.start..head.end],
                 &mut fresh[head.end - known..],
             ))),
             Ok(None) => Ok(None),
-            Err(refusal) => Err(Response::refusing(refusal, &half.bytes)),
+            Err(refusal) => Err(Response::refusing(refusal, &partial.bytes)),
         }
     }
 
-    /// Turns away whoever sent this much of a head: with it, or without any.
+    /// The response that refuses this request, of which any part of the head may have come.
     pub fn refuse(&self, refusal: Refusal) -> Response {
-        Response::refusing(refusal, self.0.as_ref().map_or(&[], |half| &half.bytes))
+        Response::refusing(
+            refusal,
+            self.0.as_ref().map_or(&[], |partial| &partial.bytes),
+        )
     }
 
-    /// Bytes of heap that are held.
+    /// Bytes of heap in use.
     pub fn holds(&self) -> usize {
-        self.0
-            .as_ref()
-            .map_or(0, |half| size_of::<Half>() + half.bytes.capacity())
+        self.0.as_ref().map_or(0, |partial| {
+            size_of::<PartialHead>() + partial.bytes.capacity()
+        })
     }
 }
 
-/// The search for the end of a head, line by line.
+/// The state of the search for the end of a head, which goes line by line.
 #[derive(Debug, Default)]
 struct Scan {
-    /// Everything in front of this place has been looked at.
+    /// All bytes before this index have been examined.
     seen: usize,
-    /// Where the line begins that is being looked at.
+    /// Where the current line begins.
     line: usize,
-    /// The request line: behind an empty line, if one came first.
+    /// Where the request line is: at the start, or behind one empty line.
     request_line: Range<usize>,
-    /// Whether the request line has been found to be one.
+    /// Whether the request line has been parsed and is valid.
     is_request: bool,
-    /// Lines that are whole: the request line, then header lines.
+    /// The number of whole lines: the request line, then header lines.
     lines: usize,
 }
 
 impl Scan {
-    /// Goes on with the search; `bytes` are those of the last time and more.
+    /// Resumes the search. `bytes` are those of the last call, with more appended.
     fn find_end(
         &mut self,
         bytes: &[u8],
         limits: &HeadLimits,
     ) -> Result<Option<Range<usize>>, Refusal> {
         let found = self.search(bytes, limits);
-        // Whoever gets a whole head reads it from its first line on.
+        // A whole head is parsed by its receiver, from the request line on.
         if self.lines > 0 && !self.is_request && !matches!(found, Ok(Some(_))) {
             RequestLine::parse(&bytes[self.request_line.clone()])?;
             self.is_request = true;
@@ -143,7 +121,7 @@ impl Scan {
         found
     }
 
-    /// As [`Scan::find_end`], but for what the request line says.
+    /// Like [`Scan::find_end`], but does not parse the request line.
     fn search(
         &mut self,
         bytes: &[u8],
@@ -160,7 +138,7 @@ impl Scan {
             }
             let unseen = bytes.get(self.seen..).unwrap_or_default();
             let end = self.seen + printable(unseen);
-            self.check_room(bytes, end, limits)?;
+            self.check_limits(bytes, end, limits)?;
             self.seen = end;
             match bytes.get(end..).unwrap_or_default() {
                 [] | [b'\r'] => return Ok(None),
@@ -191,8 +169,8 @@ impl Scan {
         }
     }
 
-    /// Refuses a line that reaches to `end` by the limit that it passes first.
-    fn check_room(&self, bytes: &[u8], end: usize, limits: &HeadLimits) -> Result<(), Refusal> {
+    /// Refuses a line that extends to `end`, by the limit that it exceeds first.
+    fn check_limits(&self, bytes: &[u8], end: usize, limits: &HeadLimits) -> Result<(), Refusal> {
         let line_end = self.line + limits.max_line;
         if end <= line_end.min(limits.max_head) {
             Ok(())
@@ -203,13 +181,13 @@ impl Scan {
         } else if bytes[self.line..line_end].contains(&b' ') {
             Err(Refusal::RequestLineTooLong)
         } else {
-            // It is all method, and longer than any that is known (RFC 9112, section 3).
+            // All of it is a method, longer than any known one (RFC 9112, section 3).
             Err(Refusal::UnknownMethod)
         }
     }
 }
 
-/// How many bytes come before the first control character other than a tab.
+/// The number of bytes before the first control character. A tab does not count as one.
 fn printable(bytes: &[u8]) -> usize {
     let mut at = 0;
     while let Some(word) = bytes[at..].first_chunk() {
@@ -228,14 +206,15 @@ fn printable(bytes: &[u8]) -> usize {
     at + rest.iter().position(is_control).unwrap_or(rest.len())
 }
 
-/// How many bytes of a word come before its first control character, all eight looked at at once.
+/// The number of bytes before the first control character of a word. All eight are tested at once.
 fn clean_bytes(word: [u8; 8]) -> usize {
     const fn all(byte: u8) -> u64 {
         u64::from_ne_bytes([byte; 8])
     }
     let word = u64::from_le_bytes(word);
     let (high, low) = (word & all(0x80), word & all(0x7f));
-    // Bit 7 of each byte: whether it is 0x20 or more, and whether it is not 0x7f. Nothing carries.
+    // Bit 7 of each byte says whether it is at least 0x20, and whether it is not 0x7f. No sum carries
+    // into the next byte.
     let is_above = low + all(0x60);
     let is_below = (low ^ all(0x7f)) + all(0x7f);
     let is_control = !(is_above & is_below | high) & all(0x80);
@@ -247,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_byte_is_looked_at_twice() {
+    fn no_byte_is_examined_twice() {
         let line = format!("A: {}\r\n", "b".repeat(100));
         let bytes = format!("GET / HTTP/1.1\r\n{}", line.repeat(50)).into_bytes();
         let mut head = Head::default();
@@ -256,10 +235,10 @@ mod tests {
                 head.take(&mut [byte], &HeadLimits::default()).ok(),
                 Some(None)
             );
-            let half = head.0.as_ref().unwrap();
-            // But for a carriage return, which waits for its line feed.
+            let partial = head.0.as_ref().unwrap();
+            // A carriage return is examined together with its line feed.
             let waits = usize::from(byte == b'\r');
-            assert_eq!(half.scan.seen + waits, half.bytes.len());
+            assert_eq!(partial.scan.seen + waits, partial.bytes.len());
         }
     }
 

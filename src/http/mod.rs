@@ -1,8 +1,8 @@
-//! The front door: request heads in, responses out.
+//! HTTP/1.1, server side, sans-IO: requests in, responses out.
 //!
-//! A connection begins as HTTP/1.1 and either becomes a WebSocket in a room or gets one response and
-//! ends. [`Head`] gathers a request head, [`answer`] says what becomes of it: an [`Upgrade`] or a
-//! [`Response`]. What is not clearly allowed is refused, and every [`Refusal`] has a name.
+//! A connection begins as HTTP and either becomes a WebSocket in a room, or gets one response and closes.
+//! [`Head`] gathers a request head. [`answer`] routes it and returns an [`Upgrade`] or a [`Response`].
+//! Anything that is not clearly allowed is refused, and every [`Refusal`] has a name.
 //!
 //! ```
 //! use hushd::http::{Answer, Head, HeadLimits, Origins, Page, Site, answer};
@@ -25,15 +25,17 @@
 
 mod authority;
 mod escape;
-mod fields;
 mod head;
+mod headers;
+mod limits;
 mod origin;
 mod page;
+mod path;
 mod refusal;
 mod request;
 mod response;
-mod room;
 mod route;
+mod site;
 mod upgrade;
 
 #[cfg(test)]
@@ -41,11 +43,13 @@ mod tests;
 
 pub use authority::{Authority, Caseless, Host};
 pub use escape::{Escaped, Excerpt, SHOWN};
-pub use head::{Head, HeadLimits, Whole};
+pub use head::{Head, WholeHead};
+pub use limits::HeadLimits;
 pub use origin::{AllowOrigin, BadOrigin, Origin, Origins, Scheme};
 pub use page::Page;
+pub use path::MAX_ROOM;
 pub use refusal::{Refusal, Status};
 pub use response::Response;
-pub use room::MAX_ROOM;
-pub use route::{Answer, Site, answer};
+pub use route::{Answer, answer};
+pub use site::Site;
 pub use upgrade::{Query, Upgrade};

@@ -1,9 +1,9 @@
-//! Whose pages may talk to this server (RFC 6454; RFC 6455, section 10.2), and under which names it
-//! answers.
+//! Origin policy: which web pages may connect (RFC 6454; RFC 6455, section 10.2), and under which host
+//! names the server answers.
 //!
-//! A browser sends a page's origin with every WebSocket handshake, and nothing else keeps the pages of
-//! one site from talking to the servers of another: no same-origin policy holds for WebSockets. A client
-//! that is no browser sends what it likes, so that a missing `Origin` says nothing and passes.
+//! A browser sends a page's origin with every WebSocket handshake. Nothing else prevents the pages of one
+//! site from connecting to the servers of another, because the same-origin policy does not cover
+//! WebSockets. A client that is not a browser can send any origin, so a missing `Origin` is accepted.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
@@ -13,10 +13,10 @@ use super::authority::{Authority, Caseless, Host};
 use super::escape::Excerpt;
 use super::refusal::Refusal;
 
-/// An origin: what all pages of one site have in common (RFC 6454, section 4).
+/// An origin, which all pages of one site share (RFC 6454, section 4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin<'a> {
-    /// `null`: a page opened from a file, a sandboxed frame, and others that are nobody's.
+    /// `null`: that of a page opened from a file, of a sandboxed frame, and of other pages without a site.
     Opaque,
     /// `scheme://host:port`.
     Tuple {
@@ -24,7 +24,7 @@ pub enum Origin<'a> {
         scheme: Scheme<'a>,
         /// The host.
         host: Host<'a>,
-        /// The port: as it is said, or the scheme's own.
+        /// The port that is written, or the default port of the scheme.
         port: Option<u16>,
     },
 }
@@ -36,7 +36,8 @@ pub enum Scheme<'a> {
     Http,
     /// `https`
     Https,
-    /// Another, such as that of a browser's extensions. Never ours, but it may be allowed by name.
+    /// Another scheme, such as that of browser extensions. The server's own origin never has one, but
+    /// `--allow-origin` may name one.
     Other(Caseless<'a>),
 }
 
@@ -54,12 +55,12 @@ impl Scheme<'_> {
     }
 }
 
-/// Why a text is not an origin.
+/// Why a text is not a valid origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadOrigin {
-    /// It does not begin with `scheme://`.
+    /// The text does not begin with `scheme://`.
     NoScheme,
-    /// What follows is not a host, or a host and a port, and nothing else.
+    /// Behind the scheme is something else than a host with an optional port.
     NoHost,
 }
 
@@ -80,11 +81,11 @@ impl Display for BadOrigin {
 impl std::error::Error for BadOrigin {}
 
 impl<'a> Origin<'a> {
-    /// Reads an origin as browsers write it.
+    /// Parses an origin as browsers write it.
     ///
     /// # Errors
     ///
-    /// What it lacks of an origin.
+    /// What is missing or malformed.
     ///
     /// ```
     /// use hushd::http::{BadOrigin, Origin};
@@ -114,8 +115,8 @@ impl<'a> Origin<'a> {
         Ok(Self::Tuple { scheme, host, port })
     }
 
-    /// Whether pages of this origin come from the server that was asked as `at`: host and port are
-    /// equal. `http` and `https` are taken alike, since a proxy in front may speak TLS.
+    /// Whether this is the origin of the server itself, which the client addressed as `at`: host and port
+    /// are equal. `http` and `https` are treated alike, because a proxy in front may add TLS.
     fn is_at(&self, at: &Authority<'_>) -> bool {
         match self {
             Self::Tuple { scheme, host, port } if scheme.is_web() => {
@@ -125,8 +126,8 @@ impl<'a> Origin<'a> {
         }
     }
 
-    /// Whether the page can only have come from this machine, or from a file, or, alas, from a
-    /// sandboxed frame.
+    /// Whether the page comes from this machine or from a file. A sandboxed frame of any site also counts,
+    /// because its origin is `null` too.
     fn is_local(&self) -> bool {
         match self {
             Self::Opaque => true,
@@ -153,7 +154,7 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// One value of `--allow-origin`.
+/// A value of `--allow-origin`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AllowOrigin {
     /// `*`: pages of all origins.
@@ -173,18 +174,19 @@ impl FromStr for AllowOrigin {
     }
 }
 
-/// Whom the server lets in.
+/// The origins and host names that the server accepts.
 #[derive(Clone, Debug)]
 pub struct Origins {
-    /// What `--allow-origin` says. Nothing: the server's own origin, and on loopback local ones.
+    /// The values of `--allow-origin`. Empty: the server's own origin is allowed, and on loopback also local
+    /// origins.
     allowed: Vec<AllowOrigin>,
     /// Whether every listener is on a loopback address.
     on_loopback: bool,
 }
 
 impl Origins {
-    /// Lets in the origins of `allowed` and no others, or, if there are none, the server's own; and, while
-    /// all listeners are `on_loopback`, whatever else is local.
+    /// Allows the origins of `allowed` and no others. If `allowed` is empty, the server's own origin is
+    /// allowed, and all local origins if all listeners are `on_loopback`.
     pub fn new(allowed: Vec<AllowOrigin>, on_loopback: bool) -> Self {
         Self {
             allowed,
@@ -192,9 +194,10 @@ impl Origins {
         }
     }
 
-    /// Against DNS rebinding: a page of `evil.example`, whose name has come to mean 127.0.0.1, must not be
-    /// taken for a page of this server. While only this machine can connect, the server therefore answers
-    /// to its own names alone, and to those that a proxy in front may pass on.
+    /// Checks the host name, against DNS rebinding: if the name `evil.example` resolves to 127.0.0.1, its
+    /// pages must not pass for pages of this server. While only this machine can connect, the server
+    /// therefore accepts only loopback names, and the names of allowed origins, which a proxy in front may
+    /// pass on.
     pub(super) fn admit_host(&self, at: Option<&Authority<'_>>) -> Result<(), Refusal> {
         let Some(Authority { host, .. }) = at else {
             return Ok(());
@@ -213,7 +216,7 @@ impl Origins {
         }))
     }
 
-    /// Whether the page that asks for a WebSocket, if it is one that asks, may have it.
+    /// Checks the origin of the page that opens a WebSocket. A client without `Origin` is no browser.
     pub(super) fn admit(
         &self,
         origin: Option<&[u8]>,

@@ -1,11 +1,11 @@
-//! The page: the chat in a browser, carried in the binary.
+//! The chat page, embedded in the binary, and its content security policy.
 
 use std::sync::LazyLock;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 use sha2::{Digest, Sha256};
 
-/// A page and the header lines that go with it.
+/// A page and its header lines.
 #[derive(Debug)]
 pub struct Page {
     body: &'static str,
@@ -15,12 +15,12 @@ pub struct Page {
 static EMBEDDED: LazyLock<Page> = LazyLock::new(|| Page::new(include_str!("../../client.html")));
 
 impl Page {
-    /// The page that this program was built with. The first call hashes its scripts and styles.
+    /// The page that is built into this program. The first call computes the hashes of its policy.
     pub fn embedded() -> &'static Self {
         &EMBEDDED
     }
 
-    /// A page of one file, whose inline scripts and styles alone may run.
+    /// A page of one file. Its policy allows its own inline scripts and styles and no others.
     fn new(body: &'static str) -> Self {
         let (scripts, styles) = (sources(body, "script"), sources(body, "style"));
         let headers = format!(
@@ -38,13 +38,13 @@ impl Page {
         self.body.as_bytes()
     }
 
-    /// What describes the page: whole header lines.
+    /// The header lines that describe the page, each with its line end.
     pub(super) fn headers(&self) -> &str {
         &self.headers
     }
 }
 
-/// The content security policy's sources for all inline elements of one kind: their hashes, or
+/// The source list of a content security policy for all inline elements of one kind: their hashes, or
 /// `'none'`.
 fn sources(page: &str, element: &str) -> String {
     let hashes: Vec<String> = inline(page, element)
@@ -57,7 +57,7 @@ fn sources(page: &str, element: &str) -> String {
     }
 }
 
-/// What stands between the tags `<element ...>` and `</element>`, each time.
+/// Every text between the tags `<element ...>` and `</element>`.
 fn inline<'p>(page: &'p str, element: &str) -> impl Iterator<Item = &'p str> {
     let (open, close) = (format!("<{element}"), format!("</{element}>"));
     let mut rest = page;
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_that_stands_inline_is_found_and_nothing_else() {
+    fn inline_elements_are_found_and_nothing_else() {
         let page = "<styled>no</styled><style>a{}</style><p><script type=module>\n1<2\n</script>\
                     <script\n>'</p>'</script><script>unfinished";
         assert_eq!(inline(page, "style").collect::<Vec<_>>(), ["a{}"]);
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn the_embedded_page_has_nothing_that_its_policy_forbids() {
         let page = Page::embedded();
-        // A browser hashes the text after it has turned CR LF into LF.
+        // A browser normalises CR LF to LF before it computes the hash.
         assert!(!page.body.contains('\r'));
         for forbidden in [
             " style=\"",

@@ -1,13 +1,13 @@
-//! Why a request is turned away, and with which status.
+//! Refusals: every reason to refuse a request by name, and the HTTP status that follows from it.
 //!
-//! Every cause has a name; [`Refusal::status`] alone knows what follows from it. What is logged may
-//! quote the stranger ([`Excerpt`]), what is answered never does.
+//! [`Refusal::status`] is the only place that maps a cause to its status. A log line may quote the
+//! client's text ([`Excerpt`]). A response never does, so that it cannot reflect an attack.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::escape::Excerpt;
 
-/// The statuses that hushd answers with (RFC 9110, section 15).
+/// The status codes that hushd sends (RFC 9110, section 15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "the names are those of the RFC")]
 pub enum Status {
@@ -27,12 +27,12 @@ pub enum Status {
 }
 
 impl Status {
-    /// The number on the wire.
+    /// The three digits of the status line.
     pub fn code(self) -> u16 {
         self as u16
     }
 
-    /// The reason phrase.
+    /// The reason phrase of the status line.
     pub fn reason(self) -> &'static str {
         match self {
             Self::Ok => "OK",
@@ -52,12 +52,12 @@ impl Status {
     }
 }
 
-/// Why a request gets neither the page nor a room.
+/// Why a request is refused.
 ///
-/// `Display` is one sentence for the log, with what the stranger wrote in quotes and escaped.
+/// `Display` is one sentence for the log. It quotes and escapes what the client sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// The first byte cannot begin a method: a TLS hello, say, or another protocol.
+    /// The first byte cannot begin a method: the client speaks TLS or another protocol.
     NotHttp,
     /// The first line is not `METHOD TARGET HTTP/x.y` with single spaces.
     MalformedRequestLine,
@@ -67,25 +67,25 @@ pub enum Refusal {
     BareCarriageReturn,
     /// A line feed without a carriage return.
     BareLineFeed,
-    /// A control character in a line: NUL, say.
+    /// A control character in a line, such as NUL.
     ControlCharacter,
-    /// A header line is not `Name: value`: a folded line, say, or a space before the colon.
+    /// A header line is not `Name: value`, for example because it is folded or has a space before the colon.
     MalformedHeader,
-    /// A header that may come once came again.
+    /// A header that must be unique is repeated.
     Repeated(&'static str),
-    /// An HTTP/1.1 request says no `Host`.
+    /// An HTTP/1.1 request has no `Host`.
     NoHost,
-    /// The `Host` is not a host with or without a port.
+    /// The `Host` is not a host with an optional port.
     MalformedHost(Excerpt),
     /// `Content-Length` is not one number.
     MalformedLength,
-    /// Where the body ends is said twice or in a way that HTTP does not allow.
+    /// The end of the body is declared twice, or in a way that HTTP does not allow.
     AmbiguousBody,
-    /// The body's outermost coding is `chunked`, and below it is one that is not known here.
+    /// The body is `chunked`, but has another transfer coding below, which is unknown.
     UnknownTransferCoding,
-    /// A WebSocket handshake that announces a body.
+    /// A WebSocket handshake declares a body.
     UpgradeWithBody,
-    /// A WebSocket handshake with another method than `GET`.
+    /// A WebSocket handshake has another method than `GET`.
     UpgradeWithoutGet,
     /// One of `Upgrade: websocket` and `Connection: upgrade` is missing.
     HalfUpgrade,
@@ -99,46 +99,46 @@ pub enum Refusal {
     MalformedExtensions,
     /// The path is not UTF-8, percent-encoded, without control characters.
     MalformedRoom(Excerpt),
-    /// The page of this origin may not talk to this server.
+    /// Pages of this origin may not connect to this server.
     ForeignOrigin(Excerpt),
-    /// A server on loopback is asked for under a name that is not its own: DNS rebinding.
+    /// The server listens on loopback, and `Host` is no loopback name: DNS rebinding.
     ForeignHost(Excerpt),
-    /// A path that is neither a room nor a page.
+    /// Nothing is served at this path.
     NotFound,
-    /// A method of HTTP, but not for a chat.
+    /// The method is known, but this path does not support it.
     MethodNotAllowed,
-    /// The head did not come in time.
+    /// The request did not come in time.
     RequestTimeout,
     /// The first line is longer than the limit.
     RequestLineTooLong,
     /// The room's name is longer than the limit.
     RoomTooLong,
-    /// An expectation: nothing here waits for a body.
+    /// An `Expect` that the server does not meet.
     Expectation,
-    /// A WebSocket handshake for another version than 13.
+    /// A WebSocket handshake asks for another version than 13.
     UnknownVersion,
     /// A header line is longer than the limit.
     HeaderLineTooLong,
     /// There are more header lines than the limit.
     TooManyHeaders,
-    /// The head as a whole is longer than the limit.
+    /// The whole head is longer than the limit.
     HeadTooLong,
-    /// The method is none of HTTP's.
+    /// The method is unknown.
     UnknownMethod,
-    /// As many are connected as the server can or may hold.
+    /// A limit on connections or memory is reached.
     Full,
-    /// As many are connected from one address as may be.
+    /// The limit on connections from one address is reached.
     TooManyFromAddress,
-    /// There are as many rooms as the server may hold.
+    /// The limit on rooms is reached.
     TooManyRooms,
-    /// The server is about to end.
+    /// The server is shutting down.
     ShuttingDown,
     /// The major version of HTTP is not 1.
     UnknownHttpVersion,
 }
 
 impl Refusal {
-    /// What follows from the cause.
+    /// The status of the response.
     pub fn status(&self) -> Status {
         match self {
             Self::NotHttp
@@ -179,7 +179,7 @@ impl Refusal {
         }
     }
 
-    /// The cause in words, without a word of the stranger's.
+    /// The cause in words. It contains nothing that the client sent.
     pub fn sentence(&self) -> &'static str {
         match self {
             Self::NotHttp => "not HTTP: the first byte cannot begin a method",
@@ -226,11 +226,10 @@ impl Refusal {
         }
     }
 
-    /// What the status demands or advises in the response beside what all responses have: whole
-    /// header lines.
+    /// The additional header lines that the status requires or suggests, each with its line end.
     pub(super) fn headers(&self) -> &'static str {
         match self.status() {
-            // RFC 9110, section 15.5.6: an Allow MUST be sent.
+            // An `Allow` MUST be sent (RFC 9110, section 15.5.6).
             Status::MethodNotAllowed => "Allow: GET, HEAD\r\n",
             // RFC 9110, section 15.5.22, and RFC 6455, section 4.4.
             Status::UpgradeRequired => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",

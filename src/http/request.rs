@@ -1,5 +1,5 @@
-//! What a whole request head says (RFC 9112), strictly: whatever two readers might read differently is
-//! refused, so that no proxy in front can have read it otherwise.
+//! Strict parser of whole request heads (RFC 9112). A head that two parsers might understand differently
+//! is refused, so that no request can be smuggled past a proxy in front.
 
 use httparse::Header;
 
@@ -7,10 +7,10 @@ use crate::ws::handshake::{elements, is_token};
 
 use super::authority::Authority;
 use super::escape::Excerpt;
-use super::fields::{Fields, Name};
+use super::headers::{HeaderName, Headers};
 use super::refusal::Refusal;
 
-/// A request line, whose method and target are not judged yet.
+/// A request line. Its method and target are not judged yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RequestLine<'a> {
     method: &'a [u8],
@@ -18,8 +18,7 @@ pub(super) struct RequestLine<'a> {
     version: Version,
 }
 
-/// The version that both sides are to keep to. Any later HTTP/1.x is HTTP/1.1 to us (RFC 9110,
-/// section 2.5).
+/// The protocol version. Any later HTTP/1.x is treated as HTTP/1.1 (RFC 9110, section 2.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     Http10,
@@ -60,8 +59,8 @@ impl<'a> RequestLine<'a> {
             (b'1', _) => Version::Http11,
             _ => return Err(Refusal::UnknownHttpVersion),
         };
-        // Browsers leave some characters as they are that RFC 3986 would have encoded: all but the
-        // fragment's, which is never sent (RFC 6455, section 3), are taken.
+        // Browsers do not encode all characters that RFC 3986 wants encoded. All visible ASCII is accepted
+        // except `#`: a fragment is never sent (RFC 6455, section 3).
         let target = match str::from_utf8(target) {
             Ok(text)
                 if text
@@ -80,7 +79,7 @@ impl<'a> RequestLine<'a> {
     }
 }
 
-/// The methods that are answered.
+/// The methods that can get an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
     Get,
@@ -95,21 +94,21 @@ impl Method {
             b"POST" | b"PUT" | b"DELETE" | b"CONNECT" | b"OPTIONS" | b"TRACE" | b"PATCH" => {
                 Err(Refusal::MethodNotAllowed)
             }
-            // Names are case-sensitive (RFC 9110, section 9.1): `get` is unknown too.
+            // Methods are case-sensitive (RFC 9110, section 9.1), so `get` is unknown.
             _ => Err(Refusal::UnknownMethod),
         }
     }
 }
 
-/// What GET and HEAD may ask for (RFC 9112, section 3.2): a path, or a whole URL.
+/// A request target (RFC 9112, section 3.2): a path, or a whole URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Target<'a> {
+struct RequestTarget<'a> {
     authority: Option<Authority<'a>>,
     path: &'a str,
     query: &'a str,
 }
 
-impl<'a> Target<'a> {
+impl<'a> RequestTarget<'a> {
     fn parse(target: &'a str) -> Option<Self> {
         let (authority, rest) = if target.starts_with('/') {
             (None, target)
@@ -126,11 +125,11 @@ impl<'a> Target<'a> {
         let end = memchr::memchr(b'?', rest.as_bytes()).unwrap_or(rest.len());
         let (path, query) = rest.split_at_checked(end)?;
         let query = query.strip_prefix('?').unwrap_or_default();
-        // No path has one by RFC 3986, and to browsers it is a slash: it could mean two rooms.
+        // RFC 3986 forbids a backslash in a path, and browsers treat it as a slash: it could mean two rooms.
         if memchr::memchr(b'\\', path.as_bytes()).is_some() {
             return None;
         }
-        // A URL without a path asks for the root.
+        // A URL without a path means the root.
         let path = if path.is_empty() { "/" } else { path };
         Some(Self {
             authority,
@@ -140,49 +139,49 @@ impl<'a> Target<'a> {
     }
 }
 
-/// A request that is well-formed and has a method that is answered.
+/// A well-formed request with a method that can get an answer.
 #[derive(Clone, Debug)]
 pub(super) struct Request<'h, 'a> {
     pub(super) method: Method,
     pub(super) version: Version,
-    /// The host that is asked: what the target says if it is a whole URL, or else `Host`. An
-    /// HTTP/1.0 request may name none.
+    /// The host that the client addresses: that of the target if it is a whole URL, otherwise `Host`.
+    /// An HTTP/1.0 request may name none.
     pub(super) authority: Option<Authority<'a>>,
-    /// As it is on the wire. Begins with a slash.
+    /// Still percent-encoded. Begins with a slash.
     pub(super) path: &'a str,
-    /// As it is on the wire, without the question mark.
+    /// Still percent-encoded, without the question mark.
     pub(super) query: &'a str,
-    pub(super) fields: Fields<'h, 'a>,
+    pub(super) headers: Headers<'h, 'a>,
     /// Whether a body follows the head.
     pub(super) has_body: bool,
 }
 
 impl<'h, 'a: 'h> Request<'h, 'a> {
-    /// Reads a head from the request line to the blank line, as [`Head`](super::Head) gives it. It may
-    /// have as many header lines as there is space for in `lines`.
+    /// Parses a head, from the request line to the blank line. `lines` is the space for its header lines:
+    /// more of them are refused.
     pub(super) fn parse(head: &'a [u8], lines: &'h mut [Header<'a>]) -> Result<Self, Refusal> {
         let end = memchr::memchr(b'\r', head).unwrap_or(head.len());
         let (line, rest) = head.split_at(end);
         let line = RequestLine::parse(line)?;
-        let fields = match httparse::parse_headers(rest.get(2..).unwrap_or_default(), lines) {
-            Ok(httparse::Status::Complete((_, lines))) => Fields::new(lines),
+        let headers = match httparse::parse_headers(rest.get(2..).unwrap_or_default(), lines) {
+            Ok(httparse::Status::Complete((_, lines))) => Headers::new(lines),
             Err(httparse::Error::TooManyHeaders) => return Err(Refusal::TooManyHeaders),
             Ok(httparse::Status::Partial) | Err(_) => return Err(Refusal::MalformedHeader),
         };
-        let host = host(line.version, fields)?;
-        let has_body = has_body(line.version, fields)?;
+        let host = host(line.version, headers)?;
+        let has_body = has_body(line.version, headers)?;
         let method = Method::parse(line.method)?;
-        // HTTP/1.0 knows no expectations (RFC 9110, section 10.1.1).
-        if line.version == Version::Http11 && fields.has(Name::Expect) {
+        // An expectation in HTTP/1.0 is ignored (RFC 9110, section 10.1.1).
+        if line.version == Version::Http11 && headers.has(HeaderName::Expect) {
             return Err(Refusal::Expectation);
         }
-        let Target {
+        let RequestTarget {
             authority,
             path,
             query,
-        } = Target::parse(line.target)
+        } = RequestTarget::parse(line.target)
             .ok_or_else(|| Refusal::MalformedTarget(Excerpt::new(line.target)))?;
-        // What the target says stands for the Host (RFC 9112, section 3.2.2).
+        // The target's host replaces that of `Host` (RFC 9112, section 3.2.2).
         let authority = authority.or(host);
         Ok(Self {
             method,
@@ -190,16 +189,16 @@ impl<'h, 'a: 'h> Request<'h, 'a> {
             authority,
             path,
             query,
-            fields,
+            headers,
             has_body,
         })
     }
 }
 
-/// A request MUST be refused that has no `Host`, more than one or a malformed one (RFC 9112, section
-/// 3.2); only HTTP/1.0 may go without.
-fn host<'a>(version: Version, fields: Fields<'_, 'a>) -> Result<Option<Authority<'a>>, Refusal> {
-    let Some(value) = fields.one(Name::Host)? else {
+/// The `Host`. A request without one, with several or with a malformed one MUST be refused (RFC 9112,
+/// section 3.2). Only HTTP/1.0 may omit it.
+fn host<'a>(version: Version, headers: Headers<'_, 'a>) -> Result<Option<Authority<'a>>, Refusal> {
+    let Some(value) = headers.one(HeaderName::Host)? else {
         return match version {
             Version::Http10 => Ok(None),
             Version::Http11 => Err(Refusal::NoHost),
@@ -211,11 +210,10 @@ fn host<'a>(version: Version, fields: Fields<'_, 'a>) -> Result<Option<Authority
     }
 }
 
-/// Whether a body follows, and that there can be no two opinions about where it ends (RFC 9112,
-/// section 6).
-fn has_body(version: Version, fields: Fields<'_, '_>) -> Result<bool, Refusal> {
+/// Whether a body follows. Where it ends must be unambiguous (RFC 9112, section 6).
+fn has_body(version: Version, headers: Headers<'_, '_>) -> Result<bool, Refusal> {
     let mut length = None;
-    for value in fields.all(Name::ContentLength) {
+    for value in headers.all(HeaderName::ContentLength) {
         for element in value.split(|&byte| byte == b',') {
             let digits = element.trim_ascii();
             if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
@@ -223,7 +221,7 @@ fn has_body(version: Version, fields: Fields<'_, '_>) -> Result<bool, Refusal> {
             }
             let text = str::from_utf8(digits).map_err(|_| Refusal::MalformedLength)?;
             let number: u64 = text.parse().map_err(|_| Refusal::MalformedLength)?;
-            // The same number again is forgiven (RFC 9110, section 8.6).
+            // The same number may be repeated (RFC 9110, section 8.6).
             if length
                 .replace(number)
                 .is_some_and(|before| before != number)
@@ -232,11 +230,11 @@ fn has_body(version: Version, fields: Fields<'_, '_>) -> Result<bool, Refusal> {
             }
         }
     }
-    if !fields.has(Name::TransferEncoding) {
+    if !headers.has(HeaderName::TransferEncoding) {
         return Ok(length.is_some_and(|length| length > 0));
     }
-    let codings: Vec<&[u8]> = fields
-        .all(Name::TransferEncoding)
+    let codings: Vec<&[u8]> = headers
+        .all(HeaderName::TransferEncoding)
         .flat_map(elements)
         .collect();
     let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");

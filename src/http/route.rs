@@ -1,42 +1,28 @@
-//! What is answered to a request: the page, a WebSocket, or why not.
+//! Routing: what a request is answered with.
 
 use httparse::{EMPTY_HEADER, Header};
 
-use super::head::HeadLimits;
-use super::origin::Origins;
-use super::page::Page;
+use super::limits::HeadLimits;
+use super::path;
 use super::refusal::Refusal;
 use super::request::{Method, Request};
 use super::response::Response;
-use super::room;
+use super::site::Site;
 use super::upgrade::Upgrade;
 
-/// What this server is, and whom it lets in. Built once, at the start.
-#[derive(Clone, Debug)]
-pub struct Site {
-    /// Whom it lets in.
-    pub origins: Origins,
-    /// The subprotocols that it speaks, in no order: the client's is the one that counts.
-    pub subprotocols: &'static [&'static str],
-    /// Whether it compresses for those who ask for it.
-    pub deflate: bool,
-    /// What it shows to browsers.
-    pub page: &'static Page,
-}
-
-/// What a request head is answered with.
+/// The answer to a request.
 #[derive(Debug)]
 pub enum Answer<'a> {
     /// The connection becomes a WebSocket.
     Upgrade(Upgrade<'a>),
-    /// A response, and the connection ends with it.
+    /// The connection gets this response and closes.
     Respond(Response),
 }
 
-/// Judges a head, from the request line to the blank line, as [`Head::take`](super::Head::take)
-/// gives it.
+/// Answers a whole request head, as [`Head::take`](super::Head::take) returns it.
 pub fn answer<'a>(head: &'a [u8], site: &Site) -> Answer<'a> {
-    // Space for many lines takes longer to clear than a few take to read, and few have many.
+    // Clearing space for many header lines takes longer than parsing a few lines, and few requests have
+    // many.
     answer_in(head, site, &mut [EMPTY_HEADER; 16])
         .or_else(|refusal| match refusal {
             Refusal::TooManyHeaders => {
@@ -57,8 +43,8 @@ fn answer_in<'h, 'a: 'h>(
 
 fn judge<'a>(request: &Request<'_, 'a>, site: &Site) -> Result<Answer<'a>, Refusal> {
     site.origins.admit_host(request.authority.as_ref())?;
-    let room = room::parse(request.path)?;
-    Ok(match Upgrade::asked(request, room, site)? {
+    let room = path::room(request.path)?;
+    Ok(match Upgrade::parse(request, room, site)? {
         Some(upgrade) => Answer::Upgrade(upgrade),
         None => Answer::Respond(Response::page(site.page, request.method == Method::Head)),
     })

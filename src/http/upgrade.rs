@@ -1,35 +1,35 @@
-//! The way from HTTP to WebSocket: what the opening handshake asks for and what it is answered
-//! (RFC 6455, section 4.2).
+//! The opening handshake of WebSocket, server side (RFC 6455, section 4.2): validation, negotiation of
+//! subprotocol and compression, and the response.
 
 use std::borrow::Cow;
 
 use crate::ws::extension::{Deflate, negotiate};
 use crate::ws::handshake::{VERSION, WebSocketKey, choose_subprotocol};
 
-use super::fields::Name;
+use super::headers::HeaderName;
+use super::path;
 use super::refusal::Refusal;
 use super::request::{Method, Request, Version};
-use super::room;
-use super::route::Site;
+use super::site::Site;
 
-/// A request to join a room, granted, and what was agreed on.
+/// A valid request to join a room, and what was negotiated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upgrade<'a> {
     /// The name of the room.
     pub room: Cow<'a, str>,
-    /// What the URL says beside it.
+    /// The wishes in the query of the URL.
     pub query: Query<'a>,
-    /// The subprotocol: the client's first that the server speaks.
+    /// The first subprotocol on the client's list that the server speaks.
     pub subprotocol: Option<&'static str>,
-    /// The compression: the client's first offer that the server accepts.
+    /// The first of the client's offers of compression that the server accepts.
     pub deflate: Option<Deflate>,
-    /// What proves to the client that it was understood.
+    /// The value of `Sec-WebSocket-Accept`.
     accept: [u8; 28],
 }
 
 impl<'a> Upgrade<'a> {
-    /// What a request for this room asks for, if it asks for a WebSocket.
-    pub(super) fn asked(
+    /// The upgrade that a request asks for. `None`: it does not ask for a WebSocket.
+    pub(super) fn parse(
         request: &Request<'_, 'a>,
         room: Cow<'a, str>,
         site: &Site,
@@ -38,14 +38,14 @@ impl<'a> Upgrade<'a> {
         if request.version == Version::Http10 {
             return Ok(None);
         }
-        let fields = request.fields;
-        let upgrade = fields.lists(Name::Upgrade, "websocket");
-        let connection = fields.lists(Name::Connection, "Upgrade");
-        let key = match (upgrade, connection, fields.one(Name::Key)?) {
+        let headers = request.headers;
+        let upgrade = headers.lists(HeaderName::Upgrade, "websocket");
+        let connection = headers.lists(HeaderName::Connection, "Upgrade");
+        let key = match (upgrade, connection, headers.one(HeaderName::Key)?) {
             (true, true, Some(key)) => key,
             (true, true, None) => return Err(Refusal::NoKey),
             (true, false, _) | (false, _, Some(_)) => return Err(Refusal::HalfUpgrade),
-            // Another upgrade than to a WebSocket is as good as none (RFC 9110, section 7.8).
+            // An upgrade to another protocol is ignored (RFC 9110, section 7.8).
             (false, _, None) => return Ok(None),
         };
         match request.method {
@@ -55,18 +55,18 @@ impl<'a> Upgrade<'a> {
         if request.has_body {
             return Err(Refusal::UpgradeWithBody);
         }
-        if fields.one(Name::Version)? != Some(VERSION.as_bytes()) {
+        if headers.one(HeaderName::Version)? != Some(VERSION.as_bytes()) {
             return Err(Refusal::UnknownVersion);
         }
         let accept = WebSocketKey::parse(key)
             .map_err(|_| Refusal::MalformedKey)?
             .accept();
         site.origins
-            .admit(fields.one(Name::Origin)?, request.authority.as_ref())?;
-        let offers = fields.all(Name::Subprotocols);
+            .admit(headers.one(HeaderName::Origin)?, request.authority.as_ref())?;
+        let offers = headers.all(HeaderName::Subprotocols);
         let subprotocol = choose_subprotocol(offers, site.subprotocols)
             .map_err(|_| Refusal::MalformedSubprotocols)?;
-        let offers = fields.all(Name::Extensions);
+        let offers = headers.all(HeaderName::Extensions);
         let deflate = negotiate(offers).map_err(|_| Refusal::MalformedExtensions)?;
         Ok(Some(Self {
             room,
@@ -77,7 +77,7 @@ impl<'a> Upgrade<'a> {
         }))
     }
 
-    /// Appends the response: 101 Switching Protocols.
+    /// Appends the response, 101 Switching Protocols, to `out`.
     pub fn write_response(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -96,20 +96,20 @@ impl<'a> Upgrade<'a> {
     }
 }
 
-/// What the query of a room's URL says: wishes that a server may grant. The first of each name counts;
-/// one that cannot be read is as good as none, and so is an empty one.
+/// The query of a room's URL: wishes that the server may grant. The first parameter of each name counts.
+/// A malformed or empty value is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Query<'a> {
-    /// The name that the member would like to have.
+    /// The name that the member wishes to have.
     pub name: Option<Cow<'a, str>>,
-    /// What the member has heard already: `EPOCH.SEQ`.
+    /// The position up to which the member has received the room's messages: `EPOCH.SEQ`.
     pub since: Option<Cow<'a, str>>,
-    /// The session that the member comes back to.
+    /// The token of the session that the member resumes.
     pub session: Option<Cow<'a, str>>,
 }
 
 impl<'a> Query<'a> {
-    /// Reads a query, without its question mark, as `URLSearchParams` writes it.
+    /// Parses a query as `URLSearchParams` writes it, without the question mark.
     pub(super) fn parse(query: &'a str) -> Self {
         let mut wishes = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -128,13 +128,13 @@ impl<'a> Query<'a> {
     }
 }
 
-/// Percent-decodes, with plus signs for spaces.
+/// Percent-decodes a text in which a plus sign means a space.
 fn form_decode(text: &str) -> Option<Cow<'_, str>> {
     if text.contains('+') {
         Some(Cow::Owned(
-            room::decode(&text.replace('+', "%20"))?.into_owned(),
+            path::decode(&text.replace('+', "%20"))?.into_owned(),
         ))
     } else {
-        room::decode(text)
+        path::decode(text)
     }
 }

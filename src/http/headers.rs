@@ -1,15 +1,15 @@
-//! The header lines of a request, found by name: each line is looked at once for all names.
+//! Header fields of a request, found by name. One pass over the lines finds all known names.
 
 use httparse::Header;
 
 use crate::ws::handshake::elements;
 
-use super::head::HeadLimits;
+use super::limits::HeadLimits;
 use super::refusal::Refusal;
 
-/// The names that mean something here.
+/// The header names that the server understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Name {
+pub(super) enum HeaderName {
     Connection,
     ContentLength,
     Expect,
@@ -23,10 +23,10 @@ pub(super) enum Name {
     Version,
 }
 
-impl Name {
+impl HeaderName {
     const COUNT: usize = Self::Version as usize + 1;
 
-    /// As it is usually written; upper and lower case are the same (RFC 9110, section 5.1).
+    /// The usual spelling. Names are case-insensitive (RFC 9110, section 5.1).
     const fn as_str(self) -> &'static str {
         match self {
             Self::Connection => "Connection",
@@ -43,7 +43,7 @@ impl Name {
         }
     }
 
-    /// The names that have so many letters: at most two.
+    /// The names that are `length` bytes long: at most two.
     fn of_length(length: usize) -> &'static [Self] {
         match length {
             4 => &[Self::Host],
@@ -65,25 +65,25 @@ impl Name {
     }
 }
 
-// Places are counted in a byte, and names have a bit each.
-const _: () = assert!(HeadLimits::MOST_HEADERS <= 256 && Name::COUNT <= 16);
+// An index fits into a byte, and `repeated` has a bit for each name.
+const _: () = assert!(HeadLimits::MOST_HEADERS <= 256 && HeaderName::COUNT <= 16);
 
-/// The header lines of a request.
+/// The header lines of a request, with an index by name.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fields<'h, 'a> {
+pub(super) struct Headers<'h, 'a> {
     lines: &'h [Header<'a>],
-    /// Where the first line of each name is, if there is one.
-    first: [Option<u8>; Name::COUNT],
-    /// The names that have more lines than one, a bit each.
+    /// The index of the first line of each name.
+    first: [Option<u8>; HeaderName::COUNT],
+    /// The names that have more than one line: bit `1 << name`.
     repeated: u16,
 }
 
-impl<'h, 'a: 'h> Fields<'h, 'a> {
-    /// Of at most [`HeadLimits::MOST_HEADERS`] lines.
+impl<'h, 'a: 'h> Headers<'h, 'a> {
+    /// Indexes the lines, which are at most [`HeadLimits::MOST_HEADERS`].
     pub(super) fn new(lines: &'h [Header<'a>]) -> Self {
-        let (mut first, mut repeated) = ([None; Name::COUNT], 0);
+        let (mut first, mut repeated) = ([None; HeaderName::COUNT], 0);
         for (line, at) in lines.iter().zip(0..=u8::MAX) {
-            match Name::parse(line.name.as_bytes()) {
+            match HeaderName::parse(line.name.as_bytes()) {
                 Some(name) if first[name as usize].is_some() => repeated |= 1 << name as u16,
                 Some(name) => first[name as usize] = Some(at),
                 None => {}
@@ -97,7 +97,7 @@ impl<'h, 'a: 'h> Fields<'h, 'a> {
     }
 
     /// The values of all lines of this name.
-    pub(super) fn all(self, name: Name) -> impl Iterator<Item = &'a [u8]> + 'h {
+    pub(super) fn all(self, name: HeaderName) -> impl Iterator<Item = &'a [u8]> + 'h {
         let (first, others) = match self.first[name as usize] {
             Some(at) => self.lines[usize::from(at)..].split_at(1),
             None => Default::default(),
@@ -109,34 +109,33 @@ impl<'h, 'a: 'h> Fields<'h, 'a> {
         first.iter().chain(others).map(|line| line.value)
     }
 
-    /// The value of the only line of this name.
-    pub(super) fn one(self, name: Name) -> Result<Option<&'a [u8]>, Refusal> {
+    /// The value of the only line of this name. A second line is an error.
+    pub(super) fn one(self, name: HeaderName) -> Result<Option<&'a [u8]>, Refusal> {
         if self.is_repeated(name) {
             return Err(Refusal::Repeated(name.as_str()));
         }
         Ok(self.first[name as usize].map(|at| self.lines[usize::from(at)].value))
     }
 
-    fn is_repeated(self, name: Name) -> bool {
+    fn is_repeated(self, name: HeaderName) -> bool {
         self.repeated & 1 << name as u16 != 0
     }
 
-    /// Whether there is a line of this name.
-    pub(super) fn has(self, name: Name) -> bool {
+    pub(super) fn has(self, name: HeaderName) -> bool {
         self.first[name as usize].is_some()
     }
 
-    /// Whether a list, which may go over several lines, has this element in whatever case.
-    pub(super) fn lists(self, name: Name, element: &str) -> bool {
+    /// Whether a list contains this element, ignoring case. Several lines form one list (RFC 9110,
+    /// section 5.3).
+    pub(super) fn lists(self, name: HeaderName, element: &str) -> bool {
         let is_it = |each: &[u8]| is_same(each, element);
-        // Most lists are of this one.
+        // Most lists have a single element, which needs no splitting.
         self.all(name)
             .any(|list| is_it(list) || elements(list).any(is_it))
     }
 }
 
-/// Whether two words are the same but for their case. Nearly always they are the same to the letter, which
-/// is seen sooner.
+/// Compares two words, ignoring case. Nearly always they are identical, and that comparison is faster.
 fn is_same(one: &[u8], other: &str) -> bool {
     one == other.as_bytes() || one.eq_ignore_ascii_case(other.as_bytes())
 }
@@ -145,18 +144,18 @@ fn is_same(one: &[u8], other: &str) -> bool {
 mod tests {
     use super::*;
 
-    const NAMES: [Name; Name::COUNT] = [
-        Name::Connection,
-        Name::ContentLength,
-        Name::Expect,
-        Name::Extensions,
-        Name::Host,
-        Name::Key,
-        Name::Origin,
-        Name::Subprotocols,
-        Name::TransferEncoding,
-        Name::Upgrade,
-        Name::Version,
+    const NAMES: [HeaderName; HeaderName::COUNT] = [
+        HeaderName::Connection,
+        HeaderName::ContentLength,
+        HeaderName::Expect,
+        HeaderName::Extensions,
+        HeaderName::Host,
+        HeaderName::Key,
+        HeaderName::Origin,
+        HeaderName::Subprotocols,
+        HeaderName::TransferEncoding,
+        HeaderName::Upgrade,
+        HeaderName::Version,
     ];
 
     #[test]
@@ -169,11 +168,15 @@ mod tests {
                 text.to_ascii_lowercase(),
                 text.to_ascii_uppercase(),
             ] {
-                assert_eq!(Name::parse(written.as_bytes()), Some(name), "{written}");
+                assert_eq!(
+                    HeaderName::parse(written.as_bytes()),
+                    Some(name),
+                    "{written}"
+                );
             }
             let mut other = text.to_owned().into_bytes();
             other[0] ^= 1;
-            assert_eq!(Name::parse(&other), None);
+            assert_eq!(HeaderName::parse(&other), None);
         }
     }
 
@@ -187,16 +190,19 @@ mod tests {
             line("UPGRADE", b"foo, WebSocket"),
             line("Host", b"b"),
         ];
-        let fields = Fields::new(&lines);
-        assert!(fields.has(Name::Upgrade) && !fields.has(Name::Key));
-        let upgrades: Vec<&[u8]> = fields.all(Name::Upgrade).collect();
+        let headers = Headers::new(&lines);
+        assert!(headers.has(HeaderName::Upgrade) && !headers.has(HeaderName::Key));
+        let upgrades: Vec<&[u8]> = headers.all(HeaderName::Upgrade).collect();
         assert_eq!(upgrades, [&b"h2c"[..], b"foo, WebSocket"]);
-        assert!(fields.lists(Name::Upgrade, "websocket"));
-        assert!(!fields.lists(Name::Connection, "Upgrade"));
-        assert_eq!(fields.one(Name::Host), Err(Refusal::Repeated("Host")));
-        assert_eq!(fields.one(Name::Key), Ok(None));
+        assert!(headers.lists(HeaderName::Upgrade, "websocket"));
+        assert!(!headers.lists(HeaderName::Connection, "Upgrade"));
         assert_eq!(
-            Fields::new(&lines[..3]).one(Name::Host),
+            headers.one(HeaderName::Host),
+            Err(Refusal::Repeated("Host"))
+        );
+        assert_eq!(headers.one(HeaderName::Key), Ok(None));
+        assert_eq!(
+            Headers::new(&lines[..3]).one(HeaderName::Host),
             Ok(Some(&b"a"[..]))
         );
     }

@@ -1,4 +1,4 @@
-//! The name of a room: the path of a URL, decoded.
+//! Percent-decoding of paths, and the names of rooms: a room's name is the decoded path of its URL.
 
 use std::borrow::Cow;
 
@@ -7,25 +7,25 @@ use percent_encoding::percent_decode_str;
 use super::escape::Excerpt;
 use super::refusal::Refusal;
 
-/// Bytes of a room's name at most, decoded.
+/// The most bytes of a room's name, decoded.
 pub const MAX_ROOM: usize = 128;
 
-/// The room that a path means.
+/// The name of the room at this path.
 ///
-/// The path is percent-decoded and otherwise left alone: rooms are the same if the decoded bytes are
-/// the same. `/tea` and `/Tea`, `/tea` and `/tea/`, `//tea` and `/./tea` are different rooms, `/t%65a`
-/// and `/tea` are one, and so are `/a%2fb` and `/a/b`. (No file stands behind a path, so that `..` leads
-/// nowhere; browsers resolve it before they ask.)
-pub(super) fn parse(path: &str) -> Result<Cow<'_, str>, Refusal> {
+/// The path is percent-decoded and not normalised: two paths mean the same room if their decoded bytes
+/// are equal. `/tea` and `/Tea`, `/tea` and `/tea/`, `//tea` and `/./tea` are different rooms. `/t%65a`
+/// and `/tea` are the same room, and so are `/a%2fb` and `/a/b`. (A path names no file, so `..` is
+/// harmless. Browsers resolve it before they send a request.)
+pub(super) fn room(path: &str) -> Result<Cow<'_, str>, Refusal> {
     let malformed = || Refusal::MalformedRoom(Excerpt::new(path));
     let room = decode(path).ok_or_else(malformed)?;
     if room.len() > MAX_ROOM {
         return Err(Refusal::RoomTooLong);
     }
-    if room.contains(is_treacherous) {
+    if room.contains(corrupts_lines) {
         return Err(malformed());
     }
-    // What browsers and robots ask every server for is no room.
+    // Browsers and robots request these paths of every server, so they are no rooms.
     let reserved =
         ["/favicon.ico", "/robots.txt"].contains(&&*room) || room.starts_with("/.well-known/");
     if reserved {
@@ -35,7 +35,7 @@ pub(super) fn parse(path: &str) -> Result<Cow<'_, str>, Refusal> {
     }
 }
 
-/// Percent-decodes UTF-8. `None` if it is not that, or if a percent sign stands without two digits.
+/// Percent-decodes a text. `None` if the result is not UTF-8, or if a percent sign lacks its two digits.
 pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
     if memchr::memchr(b'%', text.as_bytes()).is_none() {
         return Some(Cow::Borrowed(text));
@@ -50,9 +50,9 @@ pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(text).decode_utf8().ok()
 }
 
-/// Control characters, and those that end a line or turn its direction: no name may do this to the
-/// lines that it is shown in.
-fn is_treacherous(character: char) -> bool {
+/// Whether a character can corrupt the line that shows it: control characters, line separators, and
+/// characters that change the writing direction.
+fn corrupts_lines(character: char) -> bool {
     character.is_control()
         || matches!(
             character,
@@ -66,7 +66,7 @@ mod tests {
 
     #[test]
     fn a_room_is_the_decoded_path() {
-        for (path, room) in [
+        for (path, name) in [
             ("/", "/"),
             ("/tea", "/tea"),
             ("/tea/", "/tea/"),
@@ -81,7 +81,7 @@ mod tests {
             ("/a%5Cb", "/a\\b"),
             ("/favicon.ico/", "/favicon.ico/"),
         ] {
-            assert_eq!(parse(path).as_deref(), Ok(room), "{path}");
+            assert_eq!(room(path).as_deref(), Ok(name), "{path}");
         }
     }
 
@@ -109,34 +109,34 @@ mod tests {
             "/%e2%81%a6",
         ] {
             let refusal = Refusal::MalformedRoom(Excerpt::new(path));
-            assert_eq!(parse(path), Err(refusal), "{path}");
+            assert_eq!(room(path), Err(refusal), "{path}");
         }
     }
 
     #[test]
     fn the_length_of_a_room_is_counted_decoded() {
         let longest = format!("/{}", "%C3%A9".repeat(63));
-        assert_eq!(parse(&longest).map(|room| room.len()), Ok(127));
+        assert_eq!(room(&longest).map(|room| room.len()), Ok(127));
         assert_eq!(
-            parse(&format!("{longest}a")).map(|room| room.len()),
+            room(&format!("{longest}a")).map(|room| room.len()),
             Ok(MAX_ROOM)
         );
-        assert_eq!(parse(&format!("{longest}ab")), Err(Refusal::RoomTooLong));
+        assert_eq!(room(&format!("{longest}ab")), Err(Refusal::RoomTooLong));
         assert_eq!(
-            parse(&format!("/{}", "a".repeat(8_000))),
+            room(&format!("/{}", "a".repeat(8_000))),
             Err(Refusal::RoomTooLong)
         );
     }
 
     #[test]
-    fn what_every_server_is_asked_for_is_not_found() {
+    fn paths_that_browsers_and_robots_request_are_not_found() {
         for path in [
             "/favicon.ico",
             "/robots.txt",
             "/%66avicon.ico",
             "/.well-known/security.txt",
         ] {
-            assert_eq!(parse(path), Err(Refusal::NotFound), "{path}");
+            assert_eq!(room(path), Err(Refusal::NotFound), "{path}");
         }
     }
 }
