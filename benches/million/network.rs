@@ -7,12 +7,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::mem;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use hushd::http::ListenerId;
 use hushd::ids::ConnectionKey;
-use hushd::server::{Moment, Network, Readiness, Ready, Received, Transport, Written};
+use hushd::server::{Accepted, Moment, Network, Readiness, Ready, Received, Transport, Written};
 
 /// As many as one `epoll_wait` brings.
 const EVENTS: usize = 256;
@@ -175,7 +176,7 @@ impl Network for Simulated {
         0
     }
 
-    fn accept(&mut self) -> io::Result<(Wire, IpAddr)> {
+    fn accept(&mut self) -> io::Result<Accepted<Wire>> {
         let mut world = self.0.borrow_mut();
         if world.newcomers == 0 {
             return Err(ErrorKind::WouldBlock.into());
@@ -188,7 +189,11 @@ impl Network for Simulated {
             Asks::Named => client,
         };
         will_read(client, Unread::Request(world.asks, number));
-        Ok((Wire(client), IpAddr::V4(Ipv4Addr::LOCALHOST)))
+        Ok(Accepted {
+            socket: Wire(client),
+            address: Ipv4Addr::LOCALHOST.into(),
+            listener: ListenerId::default(),
+        })
     }
 
     fn register(&mut self, socket: &mut Wire, key: ConnectionKey) -> io::Result<()> {

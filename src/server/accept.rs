@@ -1,12 +1,11 @@
 //! Newcomers, at a bounded pace.
 
 use std::io::{self, ErrorKind};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::connection::{Connection, Flags, Gone, Peer, Stage};
 use super::report::Notice;
-use super::{Moment, Network, Server};
+use super::{Accepted, Moment, Network, Server};
 use crate::feed::Outbox;
 use crate::http::{Head, Refusal};
 use crate::ids::ConnectionKey;
@@ -63,7 +62,7 @@ impl<N: Network> Server<N> {
                 return;
             }
             match self.network.accept() {
-                Ok((socket, address)) => self.admit(socket, address),
+                Ok(accepted) => self.admit(accepted),
                 Err(error) if is_nobody(&error) => {
                     self.pace.waiting = false;
                     return;
@@ -97,7 +96,12 @@ impl<N: Network> Server<N> {
         }
     }
 
-    fn admit(&mut self, mut socket: N::Socket, address: IpAddr) {
+    fn admit(&mut self, accepted: Accepted<N::Socket>) {
+        let Accepted {
+            mut socket,
+            address,
+            listener,
+        } = accepted;
         let peer = Peer::of(address);
         let counted = self.limits.max_per_address > 0
             && (self.limits.count_loopback || !address.to_canonical().is_loopback());
@@ -142,7 +146,7 @@ impl<N: Network> Server<N> {
             id,
             peer,
             outbox: Outbox::join(&self.lobby),
-            stage: Stage::Handshaking(Head::default()),
+            stage: Stage::Handshaking(Head::new(listener)),
         });
         log::debug!("{address} has connected as #{}", id.0);
         self.strangers += 1;

@@ -40,7 +40,7 @@ pub use clock::Moment;
 pub use limits::{Budget, Limits, Unfit};
 pub use net::{Kernel, listen, listen_at};
 pub use report::Counts;
-pub use transport::{Network, Readiness, Ready, Received, Signal, Transport, Written};
+pub use transport::{Accepted, Network, Readiness, Ready, Received, Signal, Transport, Written};
 
 use crate::chat::Rooms;
 use crate::feed::Lane;

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::mem;
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::time::{Duration, Instant, SystemTime};
 
 use mio::event::Event;
@@ -15,7 +15,8 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook_mio::v1_0::Signals;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
-use super::{Moment, Network, Readiness, Ready, Received, Signal, Transport, Written};
+use super::{Accepted, Moment, Network, Readiness, Ready, Received, Signal, Transport, Written};
+use crate::http::ListenerId;
 use crate::ids::ConnectionKey;
 
 /// Events of one wait, as many as a turn may read members. Fewer would spoil the gathering of messages; more
@@ -187,7 +188,7 @@ impl Network for Kernel {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn accept(&mut self) -> io::Result<(TcpStream, IpAddr)> {
+    fn accept(&mut self) -> io::Result<Accepted<TcpStream>> {
         for _ in 0..self.doors.len() {
             // The next is asked next, so that a crowd at one door does not keep the others shut.
             let turn = self.turn;
@@ -198,7 +199,14 @@ impl Network for Kernel {
             }
             match door.listener.accept() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                accepted => return accepted.map(|(socket, address)| (socket, address.ip())),
+                Err(error) => return Err(error),
+                Ok((socket, address)) => {
+                    return Ok(Accepted {
+                        socket,
+                        address: address.ip(),
+                        listener: ListenerId(turn),
+                    });
+                }
             }
         }
         Err(ErrorKind::WouldBlock.into())
@@ -217,7 +225,7 @@ impl Network for Kernel {
         let had_one = reserve.is_some();
         drop(reserve);
         let shed = if had_one {
-            self.accept().map(|(mut socket, _)| {
+            self.accept().map(|Accepted { mut socket, .. }| {
                 // Best effort: the buffer of a new socket is empty, and the peer may be gone.
                 let _ = socket.write(response);
                 let _ = socket.shutdown(Shutdown::Both);
@@ -296,16 +304,18 @@ mod tests {
     use super::*;
 
     /// Accepts `count` newcomers, some of which may still be on their way, and sees that there are no more.
-    fn come_in(kernel: &mut Kernel, count: usize) {
-        let mut came = 0;
-        while came < count {
+    /// Returns how many came by each of two listeners.
+    fn come_in(kernel: &mut Kernel, count: usize) -> [usize; 2] {
+        let mut came = [0; 2];
+        while came[0] + came[1] < count {
             match kernel.accept() {
-                Ok(_) => came += 1,
+                Ok(accepted) => came[accepted.listener.0] += 1,
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
         }
         let none = kernel.accept().map(|_| ()).map_err(|error| error.kind());
         assert_eq!(none, Err(ErrorKind::WouldBlock));
+        came
     }
 
     #[test]
@@ -342,11 +352,11 @@ mod tests {
         let mut ready = Vec::new();
         kernel.wait(None, &mut ready).unwrap();
         assert!(ready.contains(&Ready::Newcomers));
-        come_in(&mut kernel, 5);
+        assert_eq!(come_in(&mut kernel, 5), [2, 3]);
 
         // More are seen whether their event has been taken or not.
-        let _second = [1, 0].map(connect);
-        come_in(&mut kernel, 2);
+        let _second = [1, 1].map(connect);
+        assert_eq!(come_in(&mut kernel, 2), [0, 2]);
         ready.clear();
         kernel.wait(Some(Duration::ZERO), &mut ready).unwrap();
         come_in(&mut kernel, 0);

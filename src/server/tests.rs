@@ -3,14 +3,14 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::Ipv4Addr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::*;
-use crate::http::{Origins, Page};
+use crate::http::{ListenerId, Origins, Page};
 
 /// Of a client that takes everything.
 const ALL: usize = usize::MAX;
@@ -83,14 +83,18 @@ impl Network for Simulated {
         0
     }
 
-    fn accept(&mut self) -> io::Result<(Wire, IpAddr)> {
+    fn accept(&mut self) -> io::Result<Accepted<Wire>> {
         let mut world = self.0.borrow_mut();
         world.asked += 1;
         if let Some(error) = world.shut {
             return Err(error.into());
         }
         let client = world.door.pop_front().ok_or(ErrorKind::WouldBlock)?;
-        Ok((Wire(Rc::clone(&self.0), client), Ipv4Addr::LOCALHOST.into()))
+        Ok(Accepted {
+            socket: Wire(Rc::clone(&self.0), client),
+            address: Ipv4Addr::LOCALHOST.into(),
+            listener: ListenerId::default(),
+        })
     }
 
     fn register(&mut self, socket: &mut Wire, key: ConnectionKey) -> io::Result<()> {

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Moment;
+use crate::http::ListenerId;
 use crate::ids::ConnectionKey;
 
 /// What one read brought.
@@ -74,6 +75,17 @@ pub enum Ready {
     Signal(Signal),
 }
 
+/// A connection that has just been accepted.
+#[derive(Debug)]
+pub struct Accepted<S> {
+    /// The connection.
+    pub socket: S,
+    /// The client's address.
+    pub address: IpAddr,
+    /// The listener that it came by.
+    pub listener: ListenerId,
+}
+
 /// What the process can be asked from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
@@ -105,7 +117,7 @@ pub trait Network {
     ///
     /// # Errors
     /// `WouldBlock` if there is none, and whatever else `accept(2)` has.
-    fn accept(&mut self) -> io::Result<(Self::Socket, IpAddr)>;
+    fn accept(&mut self) -> io::Result<Accepted<Self::Socket>>;
 
     /// Asks for events of a connection, which will carry its key.
     ///

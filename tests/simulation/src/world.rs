@@ -12,8 +12,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use hushd::feed::NextWrite;
+use hushd::http::ListenerId;
 use hushd::ids::ConnectionKey;
-use hushd::server::{Moment, Network, Readiness, Ready, Received, Signal, Transport, Written};
+use hushd::server::{
+    Accepted, Moment, Network, Readiness, Ready, Received, Signal, Transport, Written,
+};
 use rustix::io::Errno;
 
 use crate::random::Random;
@@ -630,15 +633,18 @@ impl Network for Simulated {
         1_755_500_000_000 + self.0.borrow().clock / 1_000
     }
 
-    fn accept(&mut self) -> io::Result<(Held, IpAddr)> {
+    fn accept(&mut self) -> io::Result<Accepted<Held>> {
         let world = &mut *self.0.borrow_mut();
         world.stirred = true;
         let number = world.accept()?;
-        let held = Held {
-            world: Rc::clone(&self.0),
-            number,
-        };
-        Ok((held, world.sockets[number].address))
+        Ok(Accepted {
+            socket: Held {
+                world: Rc::clone(&self.0),
+                number,
+            },
+            address: world.sockets[number].address,
+            listener: ListenerId::default(),
+        })
     }
 
     fn register(&mut self, socket: &mut Held, key: ConnectionKey) -> io::Result<()> {
