@@ -210,7 +210,7 @@ fn all_histories_together_are_bounded_in_bytes() {
     let bytes = ["/a", "/b", "/c"].map(|path| replayed(&server, path));
     let sum: usize = bytes.iter().sum();
     assert!((2_000..=8_192).contains(&sum), "{bytes:?}");
-    assert!(server.count("histories_squeezed") > 0);
+    assert!(server.count("histories_over_total") > 0);
 }
 
 #[test]

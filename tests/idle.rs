@@ -113,8 +113,8 @@ fn cost(asks: Asks) -> (i64, i64) {
         Asks::Room => 3 + 2 * 3, // those of the first thousand, then those of all
         Asks::Guest | Asks::Named => 1 + 2, // of which only one is JSON
     };
-    assert_eq!(counts.messages, u64::from(CLIENTS) * messages);
-    assert_eq!(counts.silent, 0);
+    assert_eq!(counts.messages_published, u64::from(CLIENTS) * messages);
+    assert_eq!(counts.ping_timeouts, 0);
     (count_current, bytes_current / i64::from(CLIENTS))
 }
 

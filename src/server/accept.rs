@@ -108,7 +108,7 @@ impl<N: Network> Server<N> {
         let of_address = self.addresses.get(&peer).map_or(0, |&count| count as usize);
         if counted && of_address >= self.limits.max_per_address as usize + SURPLUS {
             // Told often enough: no place is held for those who do not listen.
-            self.counts.surplus += 1;
+            self.counts.connections_over_limit += 1;
             return;
         }
         let entry = self.connections.vacant_key();
@@ -123,7 +123,7 @@ impl<N: Network> Server<N> {
             );
             return;
         }
-        self.counts.accepted += 1;
+        self.counts.connections_accepted += 1;
         let mut flags = Flags::default();
         if counted {
             *self.addresses.entry(peer).or_insert(0) += 1;
@@ -168,7 +168,7 @@ impl<N: Network> Server<N> {
         self.forget_finished_handshakes();
         if let Some((_, oldest)) = self.handshaking.front() {
             self.handshaking.pop_front();
-            self.counts.handshakes_squeezed += 1;
+            self.counts.handshakes_over_limit += 1;
             self.end(
                 oldest.key,
                 Gone::Squeezed("too many have not finished their handshakes"),
@@ -182,7 +182,7 @@ impl<N: Network> Server<N> {
         let body = self.response_to(Refusal::Full, &mut response);
         response.extend_from_slice(body);
         self.network.shed(&response)?;
-        self.counts.shed += 1;
+        self.counts.rejected_without_descriptor += 1;
         Ok(())
     }
 }

@@ -28,9 +28,9 @@ impl<N: Network> Server<N> {
         }
         self.part(key, Awaits::Outbox);
         match response.refusal() {
-            None => self.counts.pages += 1,
+            None => self.counts.pages_served += 1,
             Some(refusal) => {
-                self.counts.refused += 1;
+                self.counts.requests_refused += 1;
                 self.notice(
                     Notice::Refused,
                     format_args!("{peer} is refused: {refusal}"),
@@ -149,9 +149,9 @@ impl<N: Network> Server<N> {
             log::debug!("#{id} from {peer} has left: {why}");
         }
         match why {
-            Gone::FellBehind => self.counts.fell_behind += 1,
-            Gone::NoProgress => self.counts.no_progress += 1,
-            Gone::Silent => self.counts.silent += 1,
+            Gone::FellBehind => self.counts.slow_consumers_dropped += 1,
+            Gone::NoProgress => self.counts.progress_timeouts += 1,
+            Gone::Silent => self.counts.ping_timeouts += 1,
             Gone::CloseTimeout => self.counts.close_timeouts += 1,
             // Counted by what had to make room.
             Gone::Squeezed(_) => {}

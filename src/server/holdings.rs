@@ -143,14 +143,14 @@ impl<N: Network> Server<N> {
         self.squeeze_heads();
         self.squeeze_halves();
         self.squeeze_owed();
-        self.counts.lanes_squeezed += self.rooms.cut_lanes();
+        self.counts.room_buffers_over_total += self.rooms.cut_lanes();
     }
 
     fn squeeze_heads(&mut self) {
         while self.holdings.heads.all > self.limits.max_request_total
             && let Some(key) = self.holdings.heads.largest()
         {
-            self.counts.heads_squeezed += 1;
+            self.counts.requests_over_total += 1;
             self.refuse(key, Refusal::Full);
             self.weigh(key);
         }
@@ -162,7 +162,7 @@ impl<N: Network> Server<N> {
         while self.holdings.halves.all > self.limits.partial_messages_total
             && let Some(key) = self.holdings.halves.largest()
         {
-            self.counts.half_messages_squeezed += 1;
+            self.counts.partial_messages_over_total += 1;
             let reason = "too many messages are unfinished";
             self.say_last(key, CloseCode::TRY_AGAIN_LATER, reason, Awaits::Outbox);
             self.weigh(key);
@@ -175,7 +175,7 @@ impl<N: Network> Server<N> {
         while self.holdings.owed.all > self.limits.client_buffer_total
             && let Some(key) = self.holdings.owed.largest()
         {
-            self.counts.owed_squeezed += 1;
+            self.counts.client_buffers_over_total += 1;
             self.end(key, Gone::Squeezed("all together are owed too much"));
             self.holds_no_more(key);
         }

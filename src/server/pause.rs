@@ -27,13 +27,13 @@ impl<N: Network> Server<N> {
         if due > now {
             connection.flags.set(Flags::RESTS);
             self.resting.push(Reverse((due, ticket)));
-            self.counts.slowed += 1;
+            self.counts.reads_paused_by_rate += 1;
             return true;
         }
         if is_deaf {
             connection.flags.set(Flags::PARKED);
             self.parked.entry(room).or_default().push(ticket);
-            self.counts.parked += 1;
+            self.counts.reads_paused_by_room += 1;
             self.note_wait(room);
             return true;
         }

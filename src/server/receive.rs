@@ -207,7 +207,7 @@ impl<N: Network> Server<N> {
         }
         if connection.outbox.holds() > 0 {
             if connection.outbox.holds() > self.limits.client_buffer {
-                self.counts.owed_too_much += 1;
+                self.counts.client_buffers_over_limit += 1;
                 return self.end(key, Gone::FellBehind);
             }
             self.will_write(key);
@@ -224,9 +224,9 @@ impl<N: Network> Server<N> {
     }
 
     fn violated(&mut self, key: ConnectionKey, violation: Violation) {
-        self.counts.violations += 1;
-        self.counts.too_big += u64::from(violation == Violation::TooBig);
-        self.counts.too_many_frames += u64::from(violation == Violation::TooManyFrames);
+        self.counts.protocol_violations += 1;
+        self.counts.messages_too_large += u64::from(violation == Violation::TooBig);
+        self.counts.messages_of_too_many_frames += u64::from(violation == Violation::TooManyFrames);
         if let Some(connection) = self.connection(key) {
             let (id, peer) = (connection.id.0, connection.peer);
             self.notice(

@@ -1,4 +1,4 @@
-//! What the server says about itself: counters, and log lines that do not flood.
+//! What the server reports about itself: counters (metrics), and a rate limit for log lines that clients cause.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use super::{Network, Server, Tick};
 
 macro_rules! counts {
     ($($(#[doc = $doc:literal])* $name:ident,)*) => {
-        /// What has happened since the start.
+        /// Counters of events since the start. Their names are public: operators read them in the log.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Counts {
             $($(#[doc = $doc])* pub $name: u64,)*
         }
 
         impl fmt::Display for Counts {
-            /// Those that are not zero, as `name=value`.
+            /// Writes the counters that are not zero, as `name=value`.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 let mut gap = "";
                 for (name, value) in [$((stringify!($name), self.$name),)*] {
@@ -30,61 +30,61 @@ macro_rules! counts {
 
 counts! {
     /// Connections accepted.
-    accepted,
-    /// Handshakes that became WebSockets.
-    upgraded,
-    /// Members who came back while their old connection still hung, which was closed.
-    replaced,
-    /// Requests answered with the page.
-    pages,
-    /// Requests refused, whatever for.
-    refused,
-    /// Messages published.
-    messages,
-    /// Messages compressed, each once for each window that somebody in its room has.
-    compressions,
-    /// Connections failed because the client broke the protocol.
-    violations,
-    /// Messages refused because of their size.
-    too_big,
-    /// Messages refused because of their number of frames.
-    too_many_frames,
-    /// Clients that were dropped because they read too slowly.
-    fell_behind,
-    /// Clients that were dropped because they took nothing of what they were owed.
-    no_progress,
-    /// Clients that were dropped because they did not answer a ping.
-    silent,
-    /// Clients that did not finish the handshake in time.
-    handshake_timeouts,
-    /// Clients that did not finish a message in time.
-    message_timeouts,
-    /// Clients that did not close in time.
-    close_timeouts,
-    /// Times a client was not read because of its rate.
-    slowed,
-    /// Times a client was not read because its room was full, or waited for those who lag.
-    parked,
-    /// Times accepting found no descriptor or memory.
+    connections_accepted,
+    /// Connections turned away because of `--max-connections` or `--max-per-address`.
+    connections_over_limit,
+    /// Connections turned away by way of the reserved descriptor, because no other was free.
+    rejected_without_descriptor,
+    /// Times that accepting found no descriptor or memory.
     accept_shortages,
-    /// Newcomers turned away by way of the reserve.
-    shed,
-    /// Newcomers turned away because of a limit.
-    surplus,
-    /// Handshakes ended because there were too many.
-    handshakes_squeezed,
-    /// Handshakes ended because all unfinished heads together were too large.
-    heads_squeezed,
-    /// Clients dropped because all private answers together were too large.
-    owed_squeezed,
-    /// Half messages ended because all together were too large.
-    half_messages_squeezed,
-    /// Clients dropped because private answers to them were too large.
-    owed_too_much,
-    /// Times that the largest lanes were cut because all together were too large.
-    lanes_squeezed,
-    /// Times that a history was cut, or a room that nobody was in forgotten, because all were too large.
-    histories_squeezed,
+    /// Handshakes completed: connections that became WebSockets.
+    handshakes_completed,
+    /// Handshakes ended because of `--handshake-timeout`.
+    handshake_timeouts,
+    /// Handshakes dropped, the oldest first, because of `--max-handshakes`.
+    handshakes_over_limit,
+    /// Unfinished requests refused, the largest first, because of `--max-request-total`.
+    requests_over_total,
+    /// Requests refused for any reason.
+    requests_refused,
+    /// Requests answered with the page.
+    pages_served,
+    /// Connections closed because their member came back on a new one.
+    connections_replaced,
+    /// Messages published.
+    messages_published,
+    /// Compressions of messages: one for each window size in use in the room.
+    compressions,
+    /// Clients disconnected because they broke the protocol, those of the next two included.
+    protocol_violations,
+    /// Clients disconnected because of `--max-message`.
+    messages_too_large,
+    /// Clients disconnected because of `--max-frames`.
+    messages_of_too_many_frames,
+    /// Clients disconnected because of `--message-timeout`.
+    message_timeouts,
+    /// Clients disconnected, the one with the largest message first, because of `--partial-messages-total`.
+    partial_messages_over_total,
+    /// Times that reading a client was paused by its rate limits.
+    reads_paused_by_rate,
+    /// Times that reading a client was paused by backpressure of its room.
+    reads_paused_by_room,
+    /// Slow consumers dropped because they fell behind `--room-buffer` or `--room-buffer-total`.
+    slow_consumers_dropped,
+    /// Times that a room's buffer was cut, the largest first, because of `--room-buffer-total`.
+    room_buffers_over_total,
+    /// Clients dropped because of `--client-buffer`.
+    client_buffers_over_limit,
+    /// Clients dropped, the one with the most queued first, because of `--client-buffer-total`.
+    client_buffers_over_total,
+    /// Clients dropped because of `--progress-timeout`.
+    progress_timeouts,
+    /// Clients dropped because of `--ping-timeout`.
+    ping_timeouts,
+    /// Clients closed because of `--close-timeout`.
+    close_timeouts,
+    /// Times that a history was cut, or an empty room forgotten, because of `--history-size-total`.
+    histories_over_total,
 }
 
 /// Kinds of log lines that strangers can cause, each limited for itself.
@@ -145,7 +145,7 @@ impl<N: Network> Server<N> {
     pub fn counts(&self) -> Counts {
         Counts {
             compressions: self.rooms.compressions(),
-            histories_squeezed: self.rooms.archives_cut(),
+            histories_over_total: self.rooms.archives_cut(),
             ..self.counts
         }
     }
@@ -180,10 +180,10 @@ mod tests {
     #[test]
     fn counters_that_are_zero_are_not_shown() {
         let counts = Counts {
-            accepted: 3,
-            shed: 1,
+            connections_accepted: 3,
+            ping_timeouts: 1,
             ..Counts::default()
         };
-        assert_eq!(counts.to_string(), "accepted=3 shed=1");
+        assert_eq!(counts.to_string(), "connections_accepted=3 ping_timeouts=1");
     }
 }

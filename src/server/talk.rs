@@ -24,7 +24,7 @@ impl<N: Network> Server<N> {
             return;
         };
         if connection.flags.has(Flags::SURPLUS) {
-            self.counts.surplus += 1;
+            self.counts.connections_over_limit += 1;
             let from_there = self.addresses.get(&connection.peer);
             let too_many = from_there.is_some_and(|&count| count > self.limits.max_per_address);
             let refusal = if too_many {
@@ -59,7 +59,7 @@ impl<N: Network> Server<N> {
             Format::ChatV1 => Hello::parse(name, since, session),
         };
         if let Some(old) = self.rooms.replaced(room_key, &hello, &self.connections) {
-            self.counts.replaced += 1;
+            self.counts.connections_replaced += 1;
             self.dismiss(
                 old,
                 CloseCode::REPLACED,
@@ -89,7 +89,7 @@ impl<N: Network> Server<N> {
             debt: Debt::default(),
         };
         self.come_to(key, Stage::Open(open));
-        self.counts.upgraded += 1;
+        self.counts.handshakes_completed += 1;
         self.greet(key, response, arrival.greeting);
         if !rest.is_empty() {
             self.take(key, rest);
@@ -191,7 +191,7 @@ impl<N: Network> Server<N> {
         match verdict {
             Verdict::Say(said) => {
                 let room = member.place.room;
-                self.counts.messages += 1;
+                self.counts.messages_published += 1;
                 if self.rooms.append(room, &said, when) {
                     self.set_out(room);
                 }

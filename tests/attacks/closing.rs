@@ -104,7 +104,7 @@ fn a_reset_ends_a_client_in_debt_even_where_its_words_and_its_end_come_as_one_ev
         drop(talker);
         server.signal("CONT");
         assert!(eventually(|| server.descriptors() <= before));
-        assert_eq!(server.count("violations"), 0); // or it was not the debt that we saw
+        assert_eq!(server.count("protocol_violations"), 0); // or it was not the debt that we saw
     });
 }
 
@@ -174,7 +174,7 @@ fn a_close_that_is_not_answered_or_not_taken_ends_in_time() {
         full.stream.write_all(b"\x81\x00").unwrap(); // not masked
         assert!(eventually(|| server.count("close_timeouts") == 2));
         server.wait_for_log("it did not close in time");
-        assert_eq!(server.count("violations"), 1);
+        assert_eq!(server.count("protocol_violations"), 1);
         drop(heir);
         assert!(eventually(|| server.descriptors() <= before));
     });

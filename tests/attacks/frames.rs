@@ -46,7 +46,7 @@ fn empty_fragments_are_counted() {
         let fragments = frame(0x00, b"").repeat(scaled(200_000));
         let _ = peer.stream.write_all(&fragments); // refused on the way, most likely
         assert!(matches!(peer.close_code(), Some(1008) | None));
-        assert_eq!(server.count("too_many_frames"), 1);
+        assert_eq!(server.count("messages_of_too_many_frames"), 1);
     });
 }
 

@@ -120,7 +120,7 @@ fn the_oldest_request_makes_room_where_too_many_have_not_come() {
     let options = ["--max-handshaking=20", "--handshake-timeout=600"];
     attacked("--max-handshaking", &options, MIB, |server| {
         let mut streams: Vec<_> = (0..30).map(|_| server.connect()).collect();
-        assert!(eventually(|| server.count("handshakes_squeezed") == 10));
+        assert!(eventually(|| server.count("handshakes_over_limit") == 10));
         for (n, stream) in streams.iter_mut().enumerate() {
             let _ = stream.write_all(upgrade(server, "/", "").as_bytes());
             let mut answer = [0; 12];

@@ -37,8 +37,8 @@ fn owed_to_one_client() {
         ask_without_reading(&mut modest, 10);
         ask_without_reading(&mut greedy, 20_000);
         server.wait_for_log("is dropped: ");
-        assert_eq!(server.count("owed_too_much"), 1);
-        assert_eq!(server.count("owed_squeezed"), 0);
+        assert_eq!(server.count("client_buffers_over_limit"), 1);
+        assert_eq!(server.count("client_buffers_over_total"), 0);
         for _ in 0..10 {
             while !modest.hear().contains("pong") {}
         }
@@ -58,7 +58,7 @@ fn the_send_buffer_is_as_large_as_it_was_set() {
                 other.say("what came before this has been answered");
                 other.hear();
             }
-            assert_eq!(server.count("owed_too_much"), dropped);
+            assert_eq!(server.count("client_buffers_over_limit"), dropped);
             if dropped == 0 {
                 for _ in 0..1_000 {
                     while !deaf.hear().contains("pong") {}
@@ -76,8 +76,8 @@ fn owed_to_all_together() {
         for peer in &mut greedy {
             ask_without_reading(peer, 10_000); // 400 KB, of which each may be owed 1 MiB
         }
-        assert!(eventually(|| server.count("owed_squeezed") > 0));
-        assert_eq!(server.count("owed_too_much"), 0);
+        assert!(eventually(|| server.count("client_buffers_over_total") > 0));
+        assert_eq!(server.count("client_buffers_over_limit"), 0);
     });
 }
 
@@ -102,7 +102,9 @@ fn half_messages_of_all_together() {
         for peer in &mut peers {
             let _ = peer.stream.write_all(half);
         }
-        assert!(eventually(|| server.count("half_messages_squeezed") > 0));
+        assert!(eventually(
+            || server.count("partial_messages_over_total") > 0
+        ));
     });
 }
 
@@ -136,7 +138,9 @@ fn half_messages_of_every_size_that_grow_side_by_side_and_go() {
                 grown.swap_remove(nth % 400);
             }
         }
-        assert!(eventually(|| server.count("half_messages_squeezed") > 0));
+        assert!(eventually(
+            || server.count("partial_messages_over_total") > 0
+        ));
     });
 }
 
@@ -158,7 +162,9 @@ fn the_largest_half_message_ends_and_the_others_go_on() {
         for peer in &mut large {
             peer.stream.write_all(&half).unwrap();
         }
-        assert!(eventually(|| server.count("half_messages_squeezed") == 2));
+        assert!(eventually(
+            || server.count("partial_messages_over_total") == 2
+        ));
         let mut told = 0;
         for peer in &mut large {
             peer.stream
@@ -197,7 +203,7 @@ fn heads_of_all_together() {
                 told += usize::from(response.starts_with("HTTP/1.1 503 "));
             }
             assert!(told >= 5, "{told} were told");
-            assert!(server.count("heads_squeezed") >= 5);
+            assert!(server.count("requests_over_total") >= 5);
         },
     );
 }
@@ -214,7 +220,7 @@ fn no_progress() {
             speaker.hear();
         }
         server.wait_for_log("is dropped: ");
-        assert_eq!(server.count("no_progress"), 1);
+        assert_eq!(server.count("progress_timeouts"), 1);
     });
 }
 
@@ -239,11 +245,11 @@ fn all_rooms_together() {
                 assert!(speaker.read().is_some(), "who reads was dropped");
             }
         }
-        assert!(server.count("lanes_squeezed") > 0);
+        assert!(server.count("room_buffers_over_total") > 0);
         // Whoever was cut off is found when there is something to tell it.
         for (speaker, _) in &mut rooms {
             speaker.say("are you there?");
         }
-        assert!(eventually(|| server.count("fell_behind") >= 15));
+        assert!(eventually(|| server.count("slow_consumers_dropped") >= 15));
     });
 }

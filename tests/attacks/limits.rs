@@ -25,7 +25,7 @@ fn connections_in_all() {
                     .header("Retry-After")
                     .is_some_and(|s| s.parse::<u32>().is_ok())
             );
-            assert!(server.count("surplus") > 0);
+            assert!(server.count("connections_over_limit") > 0);
             peers.pop();
             assert!(eventually(|| ask(server, join.as_bytes()).status == 101));
             peers[0].say("still here");
@@ -46,7 +46,7 @@ fn connections_of_one_address() {
             let refused = ask(server, join.as_bytes());
             assert_eq!(refused.status, 503);
             assert!(refused.body.ends_with(b"from this address\n"));
-            assert!(server.count("surplus") > 0);
+            assert!(server.count("connections_over_limit") > 0);
             let mut elsewhere = connect_from([127, 0, 0, 2], server);
             elsewhere.write_all(join.as_bytes()).unwrap();
             let mut answer = [0; 12];
@@ -92,7 +92,7 @@ fn rooms() {
             .collect();
         let another = upgrade(server, "/another", "");
         assert_eq!(ask(server, another.as_bytes()).status, 503);
-        assert_eq!(server.count("refused"), 1);
+        assert_eq!(server.count("requests_refused"), 1);
         drop(Peer::join(server, "/1")); // a room that is there is no new one
         peers.pop();
         assert!(eventually(|| ask(server, another.as_bytes()).status == 101));
@@ -107,7 +107,7 @@ fn room_names() {
         drop(Peer::join(server, &format!("/{long}")));
         let longer = upgrade(server, &format!("/{long}y"), "");
         assert_eq!(ask(server, longer.as_bytes()).status, 414);
-        assert_eq!(server.count("refused"), 1);
+        assert_eq!(server.count("requests_refused"), 1);
     });
 }
 
@@ -145,7 +145,7 @@ fn the_size_of_a_message() {
         assert_eq!(peer.hear(), largest);
         peer.stream.write_all(&header(BINARY, 1_001)).unwrap();
         assert_eq!(peer.close_code(), Some(1009));
-        assert_eq!(server.count("too_big"), 1);
+        assert_eq!(server.count("messages_too_large"), 1);
     });
 }
 
@@ -161,7 +161,7 @@ fn the_frames_of_a_message() {
             peer.send(first, b"");
         }
         assert_eq!(peer.close_code(), Some(1008));
-        assert_eq!(server.count("too_many_frames"), 1);
+        assert_eq!(server.count("messages_of_too_many_frames"), 1);
     });
 }
 

@@ -42,7 +42,7 @@ fn a_line_of_the_log_is_cut_to_what_a_pipe_takes_at_once() {
     let mut server = Server::start(&["--listen", &addresses.join(",")]);
     let line = server.wait_for_log("hushd is running on ");
     assert!((3_900..4_096).contains(&line.len()), "{line}");
-    assert_eq!(server.count("accepted"), 0); // the next line is one of its own
+    assert_eq!(server.count("connections_accepted"), 0); // the next line is one of its own
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn without_descriptors_those_who_are_in_go_on_and_others_are_told() {
         told += usize::from(answer.status == 503);
     }
     assert!(told > 0, "nobody was told");
-    assert_eq!(server.count("shed"), 50);
+    assert_eq!(server.count("rejected_without_descriptor"), 50);
     let mut waiting = server.connect();
     let cpu = server.cpu();
     thread::sleep(Duration::from_secs(2));

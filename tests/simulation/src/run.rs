@@ -202,8 +202,8 @@ impl Run {
     /// this turn's messages is not known yet.
     fn before_reads(&mut self) {
         let world = self.world.borrow();
-        let squeezed = self.server.counts().half_messages_squeezed;
-        let squeezed_just_now = squeezed > self.counts.half_messages_squeezed;
+        let squeezed = self.server.counts().partial_messages_over_total;
+        let squeezed_just_now = squeezed > self.counts.partial_messages_over_total;
         self.loose.fill(None);
         for client in &mut self.clients {
             client.squeezed_just_now = squeezed_just_now;

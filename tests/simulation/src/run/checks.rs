@@ -134,19 +134,19 @@ impl Run {
             .jumped_at
             .is_some_and(|at| at + 1_000_000 > client.pinged_at);
         let reasons = [
-            slow && counts.fell_behind > before.fell_behind,
-            counts.owed_too_much > before.owed_too_much,
-            counts.owed_squeezed > before.owed_squeezed,
-            slow && counts.no_progress > before.no_progress
+            slow && counts.slow_consumers_dropped > before.slow_consumers_dropped,
+            counts.client_buffers_over_limit > before.client_buffers_over_limit,
+            counts.client_buffers_over_total > before.client_buffers_over_total,
+            slow && counts.progress_timeouts > before.progress_timeouts
                 && passed(socket.wrote_at, limits.progress_timeout),
-            counts.silent > before.silent
+            counts.ping_timeouts > before.ping_timeouts
                 && passed(socket.read_at, limits.ping_interval + limits.ping_timeout)
                 && !world.lies_unread(number)
                 && (socket.was_full
                     || has_jumped
                     || passed(client.pinged_at, limits.ping_timeout - TICKS)),
             counts.close_timeouts > before.close_timeouts && client.deaf,
-            counts.handshakes_squeezed > before.handshakes_squeezed && client.granted.is_none(),
+            counts.handshakes_over_limit > before.handshakes_over_limit && client.granted.is_none(),
         ];
         if reasons.contains(&true) {
             Ok(())

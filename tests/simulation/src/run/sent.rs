@@ -81,7 +81,7 @@ impl Run {
             (Opening::Upgrade, 503) if client.position.is_some() && is_scarce => true,
             // Its room was full.
             (Opening::Upgrade, 503) if client.talks_at_once => true,
-            (_, 503) => self.ending || is_shed || self.server.counts().heads_squeezed > 0,
+            (_, 503) => self.ending || is_shed || self.server.counts().requests_over_total > 0,
             (_, 408) => is_late && client.position.is_none(),
             (Opening::Request(due), status) => status == due,
             (Opening::Upgrade | Opening::HalfHead, _) => false,
@@ -109,7 +109,7 @@ impl Run {
             Some(4001) => client.view.replaced,
             Some(1002 | 1003 | 1007 | 1009) if client.violated => true,
             Some(1008) => counts.message_timeouts > 0,
-            Some(1013) => counts.half_messages_squeezed > 0,
+            Some(1013) => counts.partial_messages_over_total > 0,
             None | Some(_) => client.closed,
         };
         if !due {
