@@ -84,7 +84,6 @@ impl<N: Network> Server<N> {
     ///
     /// # Errors
     /// One sentence about what does not fit together, is beyond its limit or is overdue.
-    #[doc(hidden)]
     pub fn census(&self) -> Result<Census, String> {
         let mut census = Census {
             rooms: self.rooms.len(),

@@ -39,6 +39,7 @@ impl Deadlines {
         self.queue.front().copied()
     }
 
+    #[cfg(any(test, feature = "census"))]
     pub(super) fn iter(&self) -> impl Iterator<Item = (Tick, Ticket)> {
         self.queue.iter().copied()
     }

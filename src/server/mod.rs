@@ -4,6 +4,7 @@
 //! parts are told by the verbs of the turn, one file each.
 
 mod accept;
+#[cfg(any(test, feature = "census"))]
 mod census;
 mod clock;
 mod connection;
@@ -34,7 +35,7 @@ use std::time::Duration;
 use siphasher::sip::SipHasher13;
 use slab::Slab;
 
-#[doc(hidden)]
+#[cfg(any(test, feature = "census"))]
 pub use census::{Census, Phase, Resident};
 pub use clock::Moment;
 pub use limits::{Budget, Limits, Unfit};

@@ -85,11 +85,13 @@ impl Watchman {
     }
 
     /// Time for one walk past everybody.
+    #[cfg(any(test, feature = "census"))]
     pub(super) fn round(&self) -> Duration {
         self.round
     }
 
     /// Counted walks that somebody may be stuck for.
+    #[cfg(any(test, feature = "census"))]
     pub(super) fn patience(&self) -> u8 {
         self.patience
     }
@@ -103,11 +105,13 @@ impl Watchman {
     }
 
     /// Whether this turn has ended as many as it may.
+    #[cfg(any(test, feature = "census"))]
     pub(super) fn has_enough(&self) -> bool {
         self.left == 0
     }
 
     /// Whether he has found more that are to be ended than a turn may end.
+    #[cfg(any(test, feature = "census"))]
     pub(super) fn is_late(&self) -> bool {
         !self.is_done
     }

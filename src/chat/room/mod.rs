@@ -376,6 +376,7 @@ impl Room {
     }
 
     /// Whether these are the cursors of those who lag, as far as the room keeps count: for tests.
+    #[cfg(any(test, feature = "census"))]
     pub(crate) fn is_right_about(
         &self,
         encoding: Encoding,

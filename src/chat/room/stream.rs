@@ -107,6 +107,7 @@ impl Stream {
     }
 
     /// Whether these are the cursors of those who lag, as far as they are counted.
+    #[cfg(any(test, feature = "census"))]
     pub(in crate::chat) fn is_right_about(&self, cursors: impl Iterator<Item = Offset>) -> bool {
         let mut all = Laggards::default();
         for cursor in cursors {
