@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 
 use super::clock::ticks;
 use super::connection::{Awaits, Connection, Flags, Stage, Ticket};
+use super::conversation::lane_of;
 use super::deadlines::Deadlines;
-use super::holdings::Held;
-use super::talk::lane_of;
+use super::memory::Held;
 use super::{Network, Server};
 use crate::chat::{Encoding, Room};
 use crate::ids::ConnectionKey;

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use slab::Slab;
 
-use super::debt::Debt;
+use super::rate_limit::Debt;
 use super::transport::Written;
 use crate::chat::{Member, Place, Question, Roster};
 use crate::feed::Outbox;

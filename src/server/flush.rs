@@ -1,57 +1,15 @@
-//! What clients are owed, written out: first what is private, then the carousel.
-//!
-//! A room with something new stands in line; its hand goes around its members, a slice at a time, and
-//! offers each everything up to the end of its lane in one write. What arrives meanwhile makes the
-//! way longer, and every visit carries all that has gathered.
+//! What clients are owed, written out: first what is private, then what rooms have to broadcast.
 
-use std::cmp::Reverse;
 use std::io::IoSlice;
-use std::time::Duration;
 
 use super::clock::Spell;
 use super::connection::{Awaits, Connection, Flags, Gone, Stage, Ticket};
-use super::talk::lane_of;
+use super::conversation::lane_of;
 use super::transport::Written;
-use super::{Moment, Network, Server, Transport};
-use crate::chat::{Ends, Place, Room};
+use super::{Network, Server, Transport};
+use crate::chat::Place;
 use crate::feed::Lane;
-use crate::ids::{ConnectionKey, RoomKey};
-
-/// So many messages are worth a lap of their own, and so many bytes: a room does not gather more.
-const ENOUGH_MESSAGES: u32 = 16;
-const ENOUGH_BYTES: usize = 64 * 1024;
-
-/// A room on the carousel, and when its present lap began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct BusyRoom {
-    pub(super) room: RoomKey,
-    lap_began: Moment,
-}
-
-impl BusyRoom {
-    fn new(room: RoomKey, now: Moment) -> BusyRoom {
-        BusyRoom {
-            room,
-            lap_began: now,
-        }
-    }
-}
-
-/// What one turn has for the carousel.
-struct Slice {
-    visits: usize,
-    spell: Spell,
-}
-
-/// How a room leaves the carousel for now.
-enum Leaves {
-    /// The slice is used up.
-    Unfinished,
-    /// It gathers until then.
-    Gathers(Moment),
-    /// Everybody has been offered everything.
-    Finished,
-}
+use crate::ids::ConnectionKey;
 
 impl<S: Transport> Connection<S> {
     /// Writes private bytes from where they are, if nothing is owed before them: most answers need no
@@ -88,79 +46,7 @@ impl<N: Network> Server<N> {
                 break;
             }
         }
-        self.go_on_gathered();
-        let mut slice = Slice {
-            visits: self.limits.budget.visits,
-            spell: Spell::default(),
-        };
-        while let Some(mut round) = self.busy.pop_front() {
-            match self.go_round(&mut round, &mut slice) {
-                Leaves::Finished => self.aboard[round.room.0 as usize] = false,
-                Leaves::Gathers(until) => self.gathering.push(Reverse((until, round))),
-                Leaves::Unfinished => {
-                    self.busy.push_back(round);
-                    return;
-                }
-            }
-        }
-    }
-
-    /// A room has something new: it stands in line. Perhaps it does so already, or the one whose key it has did and
-    /// was left meanwhile.
-    pub(super) fn set_out(&mut self, room: RoomKey) {
-        let entry = room.0 as usize;
-        if entry >= self.aboard.len() {
-            self.aboard.resize(entry + 1, false);
-        }
-        if !std::mem::replace(&mut self.aboard[entry], true) {
-            self.busy.push_back(BusyRoom::new(room, self.now));
-        }
-    }
-
-    /// Rooms that have gathered long enough stand in line again.
-    fn go_on_gathered(&mut self) {
-        while let Some(&Reverse((until, mut round))) = self.gathering.peek() {
-            if until > self.now {
-                return;
-            }
-            self.gathering.pop();
-            round.lap_began = self.now;
-            self.busy.push_back(round);
-        }
-    }
-
-    fn go_round(&mut self, round: &mut BusyRoom, slice: &mut Slice) -> Leaves {
-        while slice.visits > 0 {
-            let Some((key, ends)) = self.rooms.get_mut(round.room).and_then(Room::advance) else {
-                return Leaves::Finished;
-            };
-            slice.visits = slice.visits.saturating_sub(self.offer_all(key));
-            let time = self.limits.budget.time;
-            if slice.spell.is_over(time, || self.network.now()) {
-                slice.visits = 0;
-            }
-            if ends == Ends::Nothing {
-                continue;
-            }
-            let Some(room) = self.rooms.get_mut(round.room) else {
-                return Leaves::Finished;
-            };
-            let (messages, bytes) = room.waiting();
-            room.came_round(ends);
-            self.rooms.weigh(round.room);
-            self.unpark(round.room);
-            if ends == Ends::Everything {
-                return Leaves::Finished;
-            }
-            let now = self.network.now();
-            let lap = now - round.lap_began;
-            round.lap_began = now;
-            let rest = (lap + lap / 2).min(self.limits.batch_delay);
-            if messages < ENOUGH_MESSAGES && bytes < ENOUGH_BYTES && rest > Duration::ZERO {
-                return Leaves::Gathers(now + rest);
-            }
-        }
-        Leaves::Unfinished
+        self.broadcast();
     }
 
     /// Offers a connection all that it is owed, however much that is. Returns how many writes it took.

@@ -4,24 +4,29 @@
 //! parts are told by the verbs of the turn, one file each.
 
 mod accept;
+mod admission;
+mod broadcast;
 #[cfg(any(test, feature = "census"))]
 mod census;
 mod clock;
+mod close;
 mod connection;
+mod conversation;
 mod deadlines;
-mod debt;
-mod end;
+mod decode;
 mod flush;
-mod holdings;
+mod keepalive;
 mod limits;
+mod memory;
 mod net;
-mod pause;
+mod paused;
+mod rate_limit;
 mod receive;
 mod report;
+mod respond;
 mod shutdown;
-mod talk;
+mod timers;
 mod transport;
-mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -51,13 +56,13 @@ use crate::random::Random;
 use crate::time::Tick;
 use crate::ws::deflate::Inflater;
 use accept::Pace;
+use broadcast::BusyRoom;
 use connection::{Connection, Flags, Peer, Ticket};
 use deadlines::Deadlines;
-use flush::BusyRoom;
-use holdings::Holdings;
+use keepalive::Watchman;
+use memory::Holdings;
 use report::Notices;
 use shutdown::Shutdown;
-use watch::Watchman;
 
 /// What is due after so long is not worth a look at the clock.
 const FAR: Duration = Duration::from_secs(1);

@@ -1,21 +1,17 @@
-//! Members and their rooms: who comes is welcomed, what is said is judged and published, and what is
-//! asked is answered.
+//! Admission: a request that was granted makes its connection a member of a room, which greets it.
 
 use std::borrow::Cow;
 
 use super::connection::{Flags, Open, Stage};
-use super::debt::Debt;
+use super::conversation::{lane_of, text};
+use super::rate_limit::Debt;
 use super::{Network, Server};
 use crate::chat::v1::{self, Hello};
-use crate::chat::{Encoding, Format, Greeting, Place, Rooms, Roster, Verdict};
-use crate::feed::{Lane, Outbox, Piece, Record};
+use crate::chat::{Encoding, Format, Greeting};
+use crate::feed::{Outbox, Piece, Record};
 use crate::http::{self, Refusal, Upgrade};
 use crate::ids::ConnectionKey;
-use crate::ws::{CloseCode, Frame, Message};
-
-/// Bytes of answers to pings that may wait for a client; beyond that only the latest is kept, as
-/// RFC 6455, section 5.5.3, allows.
-const PONGS: usize = 4 * 1024;
+use crate::ws::{CloseCode, Frame};
 
 impl<N: Network> Server<N> {
     /// A request is granted: the connection becomes a member of its room.
@@ -130,116 +126,4 @@ impl<N: Network> Server<N> {
         // At once, since what is said next may make the archive forget some of the replay.
         self.offer_all(key);
     }
-
-    /// A member asks whether we are there (RFC 6455, section 5.5.2), and that was the `last` that came
-    /// of it, or more has come.
-    pub(super) fn pinged(&mut self, key: ConnectionKey, payload: &[u8], last: bool) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
-        };
-        let Stage::Open(open) = &mut connection.stage else {
-            return;
-        };
-        open.debt.owe_ping(&self.limits);
-        let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
-        let mut buffer = [0; Frame::MAX_CONTROL_LEN];
-        let pong = Frame::pong(payload).copy_into(&mut buffer);
-        let mut written = 0;
-        if last {
-            let sent = connection.write_through(lane, pong);
-            self.blocked += usize::from(sent.full);
-            written = sent.bytes;
-        }
-        if written < pong.len() {
-            connection.outbox.splice_latest(lane, pong.to_vec(), PONGS);
-            connection.outbox.wrote(written);
-        }
-    }
-
-    /// A member has said so much more than it sent: it was compressed.
-    pub(super) fn owe_bytes(&mut self, key: ConnectionKey, bytes: usize) {
-        if let Some(connection) = self.connection(key)
-            && let Stage::Open(open) = &mut connection.stage
-        {
-            open.debt.owe_bytes(bytes);
-        }
-    }
-
-    /// A member says something. Returns how many bytes it is answered.
-    pub(super) fn say(&mut self, key: ConnectionKey, message: Message<'_>) -> usize {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return 0;
-        };
-        if connection.outbox.holds() == 0 {
-            connection.flags.clear(Flags::HISTORY);
-            connection.flags.clear(Flags::WHO);
-        }
-        let flags = connection.flags;
-        let waits = |question| flags.has(Flags::asked(question));
-        if let Stage::Open(open) = &mut connection.stage {
-            open.debt.owe_message();
-        }
-        if self.shutdown.is_some() {
-            return 0;
-        }
-        let when = (self.now.tick(), self.network.unix_millis());
-        let roster = &self.connections;
-        let Some(member) = roster.member(key) else {
-            return 0;
-        };
-        let verdict = self.rooms.hear(key, member, message, waits, roster, when);
-        match verdict {
-            Verdict::Say(said) => {
-                let room = member.place.room;
-                self.counts.messages_published += 1;
-                if self.rooms.append(room, &said, when) {
-                    self.set_out(room);
-                }
-                0
-            }
-            Verdict::Answer(json) => {
-                self.answer(key, &json);
-                json.len()
-            }
-            Verdict::Long(question, json) => {
-                self.answer(key, &json);
-                if let Some(connection) = self.connection(key) {
-                    connection.flags.set(Flags::asked(question));
-                }
-                json.len()
-            }
-            Verdict::Rename(name, answer) => {
-                if let Some(connection) = self.connection(key)
-                    && let Stage::Open(open) = &mut connection.stage
-                {
-                    open.member.name = name;
-                }
-                let answered = answer.as_ref().map_or(0, String::len);
-                answer.into_iter().for_each(|json| self.answer(key, &json));
-                answered
-            }
-            Verdict::Nothing => 0,
-        }
-    }
-
-    /// Tells one client something, behind all that the room has said so far.
-    pub(super) fn answer(&mut self, key: ConnectionKey, json: &str) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
-        };
-        let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
-        connection.outbox.splice(lane, text(json));
-        self.will_write(key);
-    }
-}
-
-/// The lane that somebody at this place follows.
-pub(super) fn lane_of<'a>(place: Option<Place>, rooms: &'a Rooms, lobby: &'a Lane) -> &'a Lane {
-    place
-        .and_then(|place| rooms.get(place.room)?.lane(place.encoding))
-        .unwrap_or(lobby)
-}
-
-fn text(json: &str) -> Piece {
-    Piece::Bytes(Cow::Owned(Frame::text(json).to_vec()))
 }

@@ -5,54 +5,15 @@ use std::borrow::Cow;
 use std::mem;
 
 use super::connection::{Awaits, Farewell, Flags, Gone, Stage, Ticket};
+use super::conversation::lane_of;
 use super::report::Notice;
-use super::talk::lane_of;
 use super::{Network, Server, Transport};
 use crate::chat::{Place, Room, Roster};
 use crate::feed::{Offset, Piece};
-use crate::http::{Refusal, Response};
 use crate::ids::ConnectionKey;
 use crate::ws::{CloseCode, Frame};
 
 impl<N: Network> Server<N> {
-    /// Answers a request, and that is all.
-    pub(super) fn respond(&mut self, key: ConnectionKey, response: &Response) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
-            return;
-        };
-        let peer = connection.peer;
-        let mut head = Vec::with_capacity(512);
-        let body = response.write(self.network.unix_millis() / 1000, &mut head);
-        for piece in [Cow::Owned(head), Cow::Borrowed(body)] {
-            connection.outbox.splice(&self.lobby, Piece::Bytes(piece));
-        }
-        self.part(key, Awaits::Outbox);
-        match response.refusal() {
-            None => self.counts.pages_served += 1,
-            Some(refusal) => {
-                self.counts.requests_refused += 1;
-                self.notice(
-                    Notice::Refused,
-                    format_args!("{peer} is refused: {refusal}"),
-                );
-            }
-        }
-    }
-
-    /// Turns a request away, whether or not it has wholly come.
-    pub(super) fn refuse(&mut self, key: ConnectionKey, refusal: Refusal) {
-        let response = match self.connection(key).map(|connection| &connection.stage) {
-            Some(Stage::Handshaking(head)) => head.refuse(refusal),
-            Some(Stage::Open(_) | Stage::Closing(_)) | None => refusal.into(),
-        };
-        self.respond(key, &response);
-    }
-
-    /// The response to a newcomer without a connection, its head in `head`.
-    pub(super) fn response_to(&mut self, refusal: Refusal, head: &mut Vec<u8>) -> &'static [u8] {
-        Response::from(refusal).write(self.network.unix_millis() / 1000, head)
-    }
-
     /// The last words to a client: a Close, with its reason.
     pub(super) fn say_last(
         &mut self,

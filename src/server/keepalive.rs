@@ -1,4 +1,4 @@
-//! What is due: deadlines in their order, and the watchman's walk.
+//! Keepalive: silent clients are pinged, and clients that are gone or stuck are dropped.
 //!
 //! Open connections have no timers. A watchman walks past all of them, a slice at a time, once per
 //! eighth of the shortest patience: he pings the silent, ends the dead and the stuck, and spreads
@@ -8,11 +8,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::clock::ticks;
-use super::connection::{Awaits, Flags, Gone, Stage, Ticket};
-use super::talk::lane_of;
+use super::connection::{Awaits, Flags, Gone, Stage};
+use super::conversation::lane_of;
 use super::{Limits, Moment, Network, Server};
 use crate::feed::Piece;
-use crate::http::Refusal;
 use crate::ids::ConnectionKey;
 use crate::ws::CloseCode;
 
@@ -37,7 +36,7 @@ pub(super) struct Watchman {
     /// Such walks after which one is ended.
     patience: u8,
     /// Connections whose time is over that this turn may still end.
-    left: usize,
+    pub(super) left: usize,
     /// Whether all that he found were ended. If not, he looks at them once more.
     is_done: bool,
     /// Ticks for the rest of a message, of silence until a ping, and of silence that ends a connection.
@@ -98,7 +97,7 @@ impl Watchman {
 
     /// Whether this turn may end one more whose time is over. Otherwise the next does: a crowd whose time is over
     /// at once holds up nobody.
-    fn may_end_one(&mut self) -> bool {
+    pub(super) fn may_end_one(&mut self) -> bool {
         let may = self.left > 0;
         self.left -= usize::from(may);
         may
@@ -123,115 +122,15 @@ impl Watchman {
 }
 
 impl<N: Network> Server<N> {
-    pub(super) fn watch(&mut self) {
-        self.watchman.left = self.limits.budget.ends;
-        self.end_handshakes();
-        self.end_closings();
-        if self
-            .watchman
-            .due(self.anybody_to_watch())
-            .is_some_and(|due| due <= self.now)
-        {
-            self.walk();
-        }
-        self.call_rooms();
-        self.go_on_shutting_down();
-    }
-
-    /// When a room has something to announce or to forget.
-    pub(super) fn rooms_due(&self) -> Option<Moment> {
-        let due = self.rooms.due().map(Moment::of);
-        due.filter(|_| self.shutdown.is_none())
-    }
-
-    fn call_rooms(&mut self) {
-        if self.rooms_due().is_some_and(|due| due <= self.now) {
-            let now = self.tick();
-            for room in self.rooms.call(&self.connections, now) {
-                self.set_out(room);
-            }
-        }
-    }
-
     /// Whether somebody may have to be pinged, or ended for taking or finishing nothing.
     pub(super) fn anybody_to_watch(&self) -> bool {
         let pings = !self.limits.ping_interval.is_zero() && !self.connections.is_empty();
         pings || self.blocked > 0 || self.holdings.all().halves > 0
     }
 
-    /// Passes over those in front who have finished their handshakes, or are gone.
-    pub(super) fn forget_finished_handshakes(&mut self) {
-        while let Some((_, ticket)) = self.handshaking.front() {
-            if self
-                .holder(ticket)
-                .is_some_and(|found| found.is_handshaking())
-            {
-                return;
-            }
-            self.handshaking.pop_front();
-        }
-    }
-
-    fn end_handshakes(&mut self) {
-        self.forget_finished_handshakes();
-        while let Some((due, ticket)) = self.handshaking.front()
-            && due <= self.tick()
-            && self.watchman.may_end_one()
-        {
-            self.handshaking.pop_front();
-            self.counts.handshake_timeouts += 1;
-            self.refuse(ticket.key, Refusal::RequestTimeout);
-            self.forget_finished_handshakes();
-        }
-    }
-
-    /// Closings that take too long, of our Close and of the peer's FIN.
-    fn end_closings(&mut self) {
-        let now = self.tick();
-        while let Some((due, ticket)) = self.closing.front() {
-            let still = self.holder(ticket).is_some_and(|found| match &found.stage {
-                Stage::Closing(farewell) => !matches!(farewell.awaits, Awaits::Fin),
-                Stage::Handshaking(_) | Stage::Open(_) => false,
-            });
-            if still && (due > now || !self.watchman.may_end_one()) {
-                break;
-            }
-            self.closing.pop_front();
-            if still {
-                self.close_overdue(ticket);
-            }
-        }
-        while let Some((due, ticket)) = self.draining.front() {
-            let still = self.holder(ticket).is_some();
-            if still && (due > now || !self.watchman.may_end_one()) {
-                break;
-            }
-            self.draining.pop_front();
-            if still {
-                self.end(ticket.key, Gone::Closed);
-            }
-        }
-    }
-
-    /// No Close came in time. Whoever has taken everything is closed in good order all the same.
-    fn close_overdue(&mut self, ticket: Ticket) {
-        let Some(connection) = self.connection(ticket.key) else {
-            return;
-        };
-        if !connection.outbox.is_drained() {
-            return self.end(ticket.key, Gone::CloseTimeout);
-        }
-        if let Stage::Closing(farewell) = &mut connection.stage {
-            farewell.awaits = Awaits::Outbox;
-        }
-        self.counts.close_timeouts += 1;
-        self.weigh(ticket.key);
-        self.wrote_its_last(ticket.key);
-    }
-
     /// Looks at the next slice of connections, and with the next turn at the same once more, if more of them are to
     /// be ended than this may end.
-    fn walk(&mut self) {
+    pub(super) fn walk(&mut self) {
         let all = self.highest;
         let slice = all.min(SLICE);
         let from = self.watchman.next;
