@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
-use super::connection::{Connection, Flags, Gone, Peer, Stage};
+use super::connection::{Connection, DropReason, Flags, Peer, Stage};
 use super::report::Notice;
 use super::{Accepted, Moment, Network, Server};
 use crate::feed::Outbox;
@@ -21,7 +21,7 @@ const FINISHED: usize = 1_024;
 
 /// Whether somebody may be waiting at the door, and whether we look.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Acceptor {
     waiting: bool,
     /// No looking before this.
     not_before: Moment,
@@ -29,7 +29,7 @@ pub(super) struct Pace {
     closed: bool,
 }
 
-impl Pace {
+impl Acceptor {
     pub(super) fn newcomers(&mut self) {
         self.waiting = true;
     }
@@ -62,7 +62,7 @@ impl<N: Network> Server<N> {
                 return;
             }
             match self.network.accept() {
-                Ok(accepted) => self.admit(accepted),
+                Ok(accepted) => self.add_connection(accepted),
                 Err(error) if is_nobody(&error) => {
                     self.pace.waiting = false;
                     return;
@@ -96,7 +96,7 @@ impl<N: Network> Server<N> {
         }
     }
 
-    fn admit(&mut self, accepted: Accepted<N::Socket>) {
+    fn add_connection(&mut self, accepted: Accepted<N::Socket>) {
         let Accepted {
             mut socket,
             address,
@@ -141,7 +141,7 @@ impl<N: Network> Server<N> {
         self.connections.insert(Connection {
             socket,
             flags,
-            heard: now,
+            last_received: now,
             stuck: 0,
             id,
             peer,
@@ -150,7 +150,7 @@ impl<N: Network> Server<N> {
         });
         log::debug!("{address} has connected as #{}", id.0);
         self.strangers += 1;
-        self.handshaking.set(super::Ticket { key, id }, now);
+        self.handshaking.set(super::ConnectionRef { key, id }, now);
         if self.handshaking.len() > 2 * self.strangers + FINISHED {
             let connections = &self.connections;
             self.handshaking.retain(|ticket| {
@@ -159,19 +159,19 @@ impl<N: Network> Server<N> {
             });
         }
         if self.strangers > self.limits.max_handshakes {
-            self.squeeze_handshakes();
+            self.evict_oldest_handshake();
         }
     }
 
     /// Too many have not finished their handshakes: the oldest makes room.
-    fn squeeze_handshakes(&mut self) {
-        self.forget_finished_handshakes();
+    fn evict_oldest_handshake(&mut self) {
+        self.prune_handshakes();
         if let Some((_, oldest)) = self.handshaking.front() {
             self.handshaking.pop_front();
             self.counts.handshakes_over_limit += 1;
-            self.end(
+            self.drop_connection(
                 oldest.key,
-                Gone::Squeezed("too many have not finished their handshakes"),
+                DropReason::Squeezed("too many have not finished their handshakes"),
             );
         }
     }

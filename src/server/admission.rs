@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::connection::{Flags, Open, Stage};
 use super::conversation::{lane_of, text};
-use super::rate_limit::Debt;
+use super::rate_limit::RateLimiter;
 use super::{Network, Server};
 use crate::chat::v1::{self, Hello};
 use crate::chat::{Encoding, Format, Greeting};
@@ -15,7 +15,7 @@ use crate::ws::{CloseCode, Frame};
 
 impl<N: Network> Server<N> {
     /// A request is granted: the connection becomes a member of its room.
-    pub(super) fn enter(&mut self, key: ConnectionKey, upgrade: &Upgrade<'_>, rest: &mut [u8]) {
+    pub(super) fn admit(&mut self, key: ConnectionKey, upgrade: &Upgrade<'_>, rest: &mut [u8]) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -56,7 +56,7 @@ impl<N: Network> Server<N> {
         };
         if let Some(old) = self.rooms.replaced(room_key, &hello, &self.connections) {
             self.counts.connections_replaced += 1;
-            self.dismiss(
+            self.close_and_await_reply(
                 old,
                 CloseCode::REPLACED,
                 "another connection has taken over",
@@ -81,14 +81,14 @@ impl<N: Network> Server<N> {
         );
         let open = Open {
             member: arrival.member,
-            half: None,
-            debt: Debt::default(),
+            pending: None,
+            rate: RateLimiter::default(),
         };
-        self.come_to(key, Stage::Open(open));
+        self.set_stage(key, Stage::Open(open));
         self.counts.handshakes_completed += 1;
         self.greet(key, response, arrival.greeting);
         if !rest.is_empty() {
-            self.take(key, rest);
+            self.on_bytes(key, rest);
         }
     }
 
@@ -124,6 +124,6 @@ impl<N: Network> Server<N> {
         connection.outbox.wrote(written);
         self.weigh(key);
         // At once, since what is said next may make the archive forget some of the replay.
-        self.offer_all(key);
+        self.write_all(key);
     }
 }

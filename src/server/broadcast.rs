@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
-use super::clock::Spell;
+use super::clock::TimeSlice;
 use super::{Moment, Network, Server};
 use crate::chat::{Ends, Room};
 use crate::ids::RoomKey;
@@ -35,7 +35,7 @@ impl BusyRoom {
 /// What one turn has for the carousel.
 struct Slice {
     visits: usize,
-    spell: Spell,
+    spell: TimeSlice,
 }
 
 /// How a room leaves the carousel for now.
@@ -51,13 +51,13 @@ enum Leaves {
 impl<N: Network> Server<N> {
     /// Serves busy rooms in turn, until the turn's visits or its time are used up.
     pub(super) fn broadcast(&mut self) {
-        self.go_on_gathered();
+        self.end_batch_delays();
         let mut slice = Slice {
             visits: self.limits.budget.visits,
-            spell: Spell::default(),
+            spell: TimeSlice::default(),
         };
         while let Some(mut round) = self.busy.pop_front() {
-            match self.go_round(&mut round, &mut slice) {
+            match self.serve_room(&mut round, &mut slice) {
                 Leaves::Finished => self.aboard[round.room.0 as usize] = false,
                 Leaves::Gathers(until) => self.gathering.push(Reverse((until, round))),
                 Leaves::Unfinished => {
@@ -70,7 +70,7 @@ impl<N: Network> Server<N> {
 
     /// A room has something new: it stands in line. Perhaps it does so already, or the one whose key it has did and
     /// was left meanwhile.
-    pub(super) fn set_out(&mut self, room: RoomKey) {
+    pub(super) fn enqueue_room(&mut self, room: RoomKey) {
         let entry = room.0 as usize;
         if entry >= self.aboard.len() {
             self.aboard.resize(entry + 1, false);
@@ -81,7 +81,7 @@ impl<N: Network> Server<N> {
     }
 
     /// Rooms that have gathered long enough stand in line again.
-    fn go_on_gathered(&mut self) {
+    fn end_batch_delays(&mut self) {
         while let Some(&Reverse((until, mut round))) = self.gathering.peek() {
             if until > self.now {
                 return;
@@ -92,12 +92,12 @@ impl<N: Network> Server<N> {
         }
     }
 
-    fn go_round(&mut self, round: &mut BusyRoom, slice: &mut Slice) -> Leaves {
+    fn serve_room(&mut self, round: &mut BusyRoom, slice: &mut Slice) -> Leaves {
         while slice.visits > 0 {
             let Some((key, ends)) = self.rooms.get_mut(round.room).and_then(Room::advance) else {
                 return Leaves::Finished;
             };
-            slice.visits = slice.visits.saturating_sub(self.offer_all(key));
+            slice.visits = slice.visits.saturating_sub(self.write_all(key));
             let time = self.limits.budget.time;
             if slice.spell.is_over(time, || self.network.now()) {
                 slice.visits = 0;
@@ -111,7 +111,7 @@ impl<N: Network> Server<N> {
             let (messages, bytes) = room.waiting();
             room.came_round(ends);
             self.rooms.weigh(round.room);
-            self.unpark(round.room);
+            self.resume_room(round.room);
             if ends == Ends::Everything {
                 return Leaves::Finished;
             }

@@ -4,10 +4,10 @@
 use std::cmp::Reverse;
 
 use super::clock::ticks;
-use super::connection::{Awaits, Connection, Flags, Stage, Ticket};
+use super::connection::{Awaits, Connection, ConnectionRef, Flags, Stage};
 use super::conversation::lane_of;
 use super::deadlines::Deadlines;
-use super::memory::Held;
+use super::memory::HeapUse;
 use super::{Network, Server};
 use crate::chat::{Encoding, Room};
 use crate::ids::ConnectionKey;
@@ -109,13 +109,14 @@ impl<N: Network> Server<N> {
             counted += u32::from(flags.has(Flags::COUNTED));
             let held = connection.held();
             ensure!(
-                flags.has(Flags::HOLDS) == (held != Held::default()),
+                flags.has(Flags::HOLDS) == (held != HeapUse::default()),
                 "{key:?} holds {held:?}, and nobody knows"
             );
-            for (sum, held) in census
-                .held
-                .iter_mut()
-                .zip([held.heads, held.halves, held.owed])
+            for (sum, held) in
+                census
+                    .held
+                    .iter_mut()
+                    .zip([held.heads, held.partial_messages, held.owed])
             {
                 *sum += held;
             }
@@ -151,7 +152,10 @@ impl<N: Network> Server<N> {
                 room_busy,
                 owed,
                 unheard: match &connection.stage {
-                    Stage::Open(open) => open.half.as_ref().map_or(0, |half| half.unheard.len()),
+                    Stage::Open(open) => open
+                        .pending
+                        .as_ref()
+                        .map_or(0, |pending| pending.undecoded.len()),
                     Stage::Handshaking(_) | Stage::Closing(_) => 0,
                 },
             });
@@ -177,7 +181,7 @@ impl<N: Network> Server<N> {
         );
         let all = self.holdings.all();
         ensure!(
-            census.held == [all.heads, all.halves, all.owed],
+            census.held == [all.heads, all.partial_messages, all.owed],
             "{:?} bytes are held, not {all:?}",
             census.held
         );
@@ -201,7 +205,7 @@ impl<N: Network> Server<N> {
     /// Who stands in which list. Those who are gone count for nobody, least of all for who came after.
     fn listed(&self) -> Vec<Listed> {
         let mut listed = vec![Listed::default(); self.connections.capacity()];
-        let mut note = |tickets: &mut dyn Iterator<Item = Ticket>,
+        let mut note = |tickets: &mut dyn Iterator<Item = ConnectionRef>,
                         list: fn(&mut Listed) -> &mut u8| {
             for ticket in tickets {
                 if self
@@ -264,7 +268,7 @@ impl<N: Network> Server<N> {
         let (awaited, list) = match &connection.stage {
             Stage::Handshaking(_) => (listed.handshaking, "handshakes"),
             Stage::Open(_) => return Ok(()),
-            Stage::Closing(farewell) => match farewell.awaits {
+            Stage::Closing(closing) => match closing.awaits {
                 Awaits::Close(_) | Awaits::Outbox => (listed.closing, "closings"),
                 Awaits::Fin => (listed.draining, "drainings"),
             },
@@ -290,17 +294,20 @@ impl<N: Network> Server<N> {
         if flags.is_unread() || flags.has(Flags::TO_READ) {
             return Ok(());
         }
-        let half = open.half.as_ref().map_or(0, |half| now.since(half.since));
+        let pending = open
+            .pending
+            .as_ref()
+            .map_or(0, |pending| now.since(pending.since));
         ensure!(
-            limits.message_timeout.is_zero() || half <= ticks(limits.message_timeout) + round,
-            "has taken {half} ticks for a message"
+            limits.message_timeout.is_zero() || pending <= ticks(limits.message_timeout) + round,
+            "has taken {pending} ticks for a message"
         );
         ensure!(
-            connection.heard <= now,
+            connection.last_received <= now,
             "will be heard in {:?}",
-            connection.heard
+            connection.last_received
         );
-        let silence = now.since(connection.heard);
+        let silence = now.since(connection.last_received);
         let dead = ticks(limits.ping_interval + limits.ping_timeout) + 3 * round;
         ensure!(
             limits.ping_interval.is_zero()
@@ -387,12 +394,12 @@ impl<N: Network> Server<N> {
     fn check_limits(&self, census: &Census) -> Result<(), String> {
         let limits = &self.limits;
         let now = self.tick();
-        let ([heads, halves, _], archives) = (census.held, census.archive_bytes);
+        let ([heads, partial_messages, _], archives) = (census.held, census.archive_bytes);
         for (found, limit, what) in [
             (census.rooms, limits.max_rooms, "rooms"),
             (heads, limits.max_request_total, "bytes of heads"),
             (
-                halves,
+                partial_messages,
                 limits.partial_messages_total,
                 "bytes of half messages",
             ),

@@ -44,12 +44,12 @@ impl Sub for Moment {
 /// Work of one kind, of which one turn does only so much. To look at the clock is not free: it is done after
 /// every few pieces of work, and the first look begins the spell.
 #[derive(Debug, Default)]
-pub(super) struct Spell {
+pub(super) struct TimeSlice {
     pieces: usize,
     until: Option<Moment>,
 }
 
-impl Spell {
+impl TimeSlice {
     /// Pieces of work between two looks at the clock.
     const UNTIMED: usize = 8;
 
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_spell_begins_with_the_first_look_at_the_clock() {
-        let (mut spell, mut looks) = (Spell::default(), 0);
+        let (mut spell, mut looks) = (TimeSlice::default(), 0);
         let ends = (1..).find(|piece| {
             spell.is_over(Duration::from_millis(1), || {
                 looks += 1;

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::mem;
 
-use super::connection::{Awaits, Farewell, Flags, Gone, Stage, Ticket};
+use super::connection::{Awaits, Closing, ConnectionRef, DropReason, Flags, Stage};
 use super::conversation::lane_of;
 use super::report::Notice;
 use super::{Network, Server, Transport};
@@ -15,36 +15,46 @@ use crate::ws::{CloseCode, Frame};
 
 impl<N: Network> Server<N> {
     /// The last words to a client: a Close, with its reason.
-    pub(super) fn say_last(
+    pub(super) fn close_with(
         &mut self,
         key: ConnectionKey,
         code: CloseCode,
         reason: &str,
         awaits: Awaits,
     ) {
-        self.tell_last(key, &Frame::close(code, reason), awaits);
+        self.close_with_frame(key, &Frame::close(code, reason), awaits);
     }
 
     /// The last words to a client that is to answer them.
-    pub(super) fn dismiss(&mut self, key: ConnectionKey, code: CloseCode, reason: &str) {
+    pub(super) fn close_and_await_reply(
+        &mut self,
+        key: ConnectionKey,
+        code: CloseCode,
+        reason: &str,
+    ) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
         let Stage::Open(open) = &mut connection.stage else {
             return;
         };
-        let half = open.half.take();
-        let (decoder, mut unheard) = half
-            .map(|half| (half.decoder, half.unheard))
+        let pending = open.pending.take();
+        let (decoder, mut undecoded) = pending
+            .map(|pending| (pending.decoder, pending.undecoded))
             .unwrap_or_default();
-        self.say_last(key, code, reason, Awaits::Close(decoder));
+        self.close_with(key, code, reason, Awaits::Close(decoder));
         // Its Close may be among what it has said already, and half a message.
-        self.take(key, &mut unheard);
+        self.on_bytes(key, &mut undecoded);
         self.weigh(key);
-        self.squeeze_halves();
+        self.evict_partial_messages();
     }
 
-    pub(super) fn tell_last(&mut self, key: ConnectionKey, frame: &Frame<'_>, awaits: Awaits) {
+    pub(super) fn close_with_frame(
+        &mut self,
+        key: ConnectionKey,
+        frame: &Frame<'_>,
+        awaits: Awaits,
+    ) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -52,20 +62,20 @@ impl<N: Network> Server<N> {
         connection
             .outbox
             .splice(lane, Piece::Bytes(Cow::Owned(frame.to_vec())));
-        self.part(key, awaits);
+        self.begin_closing(key, awaits);
     }
 
     /// From here on, nothing that is said is owed to this connection any more.
-    pub(super) fn part(&mut self, key: ConnectionKey, awaits: Awaits) {
+    pub(super) fn begin_closing(&mut self, key: ConnectionKey, awaits: Awaits) {
         let now = self.tick();
         if let Some(connection) = self.connection(key)
-            && let Stage::Closing(farewell) = &mut connection.stage
+            && let Stage::Closing(closing) = &mut connection.stage
         {
             // It has been told its last already, and its time is running.
-            farewell.awaits = awaits;
-            return self.will_write(key);
+            closing.awaits = awaits;
+            return self.enqueue_write(key);
         }
-        self.depart(key);
+        self.end_membership(key);
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -76,14 +86,14 @@ impl<N: Network> Server<N> {
         connection.flags.clear(Flags::RESTS);
         connection.flags.clear(Flags::PARKED);
         let id = connection.id;
-        self.come_to(key, Stage::Closing(Farewell { place, awaits }));
-        self.closing.set(Ticket { key, id }, now);
-        self.will_write(key);
-        self.will_read(key);
+        self.set_stage(key, Stage::Closing(Closing { place, awaits }));
+        self.closing.set(ConnectionRef { key, id }, now);
+        self.enqueue_write(key);
+        self.enqueue_read(key);
     }
 
     /// A connection has come so far.
-    pub(super) fn come_to(&mut self, key: ConnectionKey, stage: Stage) {
+    pub(super) fn set_stage(&mut self, key: ConnectionKey, stage: Stage) {
         if let Some(connection) = self.connections.get_mut(key.0 as usize) {
             match mem::replace(&mut connection.stage, stage) {
                 Stage::Handshaking(_) => self.strangers -= 1,
@@ -93,7 +103,7 @@ impl<N: Network> Server<N> {
     }
 
     /// This connection leaves with this turn; nothing more is read from it or written to it.
-    pub(super) fn end(&mut self, key: ConnectionKey, why: Gone) {
+    pub(super) fn drop_connection(&mut self, key: ConnectionKey, why: DropReason) {
         let Some(connection) = self.connection(key) else {
             return;
         };
@@ -110,22 +120,22 @@ impl<N: Network> Server<N> {
             log::debug!("#{id} from {peer} has left: {why}");
         }
         match why {
-            Gone::FellBehind => self.counts.slow_consumers_dropped += 1,
-            Gone::NoProgress => self.counts.progress_timeouts += 1,
-            Gone::Silent => self.counts.ping_timeouts += 1,
-            Gone::CloseTimeout => self.counts.close_timeouts += 1,
+            DropReason::FellBehind => self.counts.slow_consumers_dropped += 1,
+            DropReason::NoProgress => self.counts.progress_timeouts += 1,
+            DropReason::Silent => self.counts.ping_timeouts += 1,
+            DropReason::CloseTimeout => self.counts.close_timeouts += 1,
             // Counted by what had to make room.
-            Gone::Squeezed(_) => {}
-            Gone::Closed | Gone::Vanished | Gone::Broken(_) => {}
+            DropReason::Squeezed(_) => {}
+            DropReason::Closed | DropReason::Vanished | DropReason::Broken(_) => {}
         }
-        self.depart(key);
+        self.end_membership(key);
         let awaits = Awaits::Outbox;
-        self.come_to(key, Stage::Closing(Farewell { place, awaits }));
+        self.set_stage(key, Stage::Closing(Closing { place, awaits }));
         self.ended.push(key);
     }
 
     /// A member is not heard any more. It keeps its seat: it may still be owed some of the lane.
-    pub(super) fn depart(&mut self, key: ConnectionKey) {
+    pub(super) fn end_membership(&mut self, key: ConnectionKey) {
         let now = self.tick();
         let roster = &self.connections;
         let Some(member) = roster.member(key) else {
@@ -134,7 +144,7 @@ impl<N: Network> Server<N> {
         let place = Some(member.place);
         self.rooms.depart(key, member, roster, now);
         let awaits = Awaits::Outbox;
-        self.come_to(key, Stage::Closing(Farewell { place, awaits }));
+        self.set_stage(key, Stage::Closing(Closing { place, awaits }));
     }
 
     pub(super) fn reap(&mut self) {
@@ -166,7 +176,7 @@ impl<N: Network> Server<N> {
             let lags = connection.flags.has(Flags::LAGS);
             let cursor = connection.outbox.cursor();
             drop(connection.socket);
-            self.leave(place, lags.then_some(cursor));
+            self.leave_room(place, lags.then_some(cursor));
         }
         if self.connections.is_empty() {
             self.connections = slab::Slab::new();
@@ -176,7 +186,7 @@ impl<N: Network> Server<N> {
     }
 
     /// A seat is left by somebody whose cursor stood there if it lagged.
-    fn leave(&mut self, place: Place, lagged: Option<Offset>) {
+    fn leave_room(&mut self, place: Place, lagged: Option<Offset>) {
         let Some(room) = self.rooms.get_mut(place.room) else {
             return;
         };
@@ -187,13 +197,13 @@ impl<N: Network> Server<N> {
             if let Some(connection) = self.connections.get_mut(key.0 as usize) {
                 connection.moved(place.seat);
             }
-            self.offer_all(key);
+            self.write_all(key);
         }
         if self.rooms.get(place.room).is_some_and(Room::is_empty) {
             // Its key may soon be that of another room.
             self.parked.remove(&place.room);
         } else {
-            self.unpark(place.room);
+            self.resume_room(place.room);
         }
         self.rooms.was_left(place.room, self.now.tick());
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use slab::Slab;
 
-use super::rate_limit::Debt;
+use super::rate_limit::RateLimiter;
 use super::transport::Written;
 use crate::chat::{Member, Place, Question, Roster};
 use crate::feed::Outbox;
@@ -20,7 +20,7 @@ pub(super) struct Connection<S> {
     pub(super) socket: S,
     pub(super) flags: Flags,
     /// When its last byte came; for a client that was not read meanwhile, when it was read again.
-    pub(super) heard: Tick,
+    pub(super) last_received: Tick,
     /// Walks of the watchman since its socket last took something.
     pub(super) stuck: u8,
     pub(super) id: ConnectionId,
@@ -42,37 +42,37 @@ pub(super) enum Stage {
     /// It is a member of a room.
     Open(Open),
     /// It has been told its last; what is still to come, from us and from the peer?
-    Closing(Farewell),
+    Closing(Closing),
 }
 
 /// A connection that is a member of a room.
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) member: Member,
-    pub(super) half: Option<Box<Half>>,
-    pub(super) debt: Debt,
+    pub(super) pending: Option<Box<PendingInput>>,
+    pub(super) rate: RateLimiter,
 }
 
-/// Half a message, or what is still to be heard of a read.
+/// A message that has come in part, or bytes that were read and are not decoded yet.
 #[derive(Debug)]
-pub(super) struct Half {
+pub(super) struct PendingInput {
     pub(super) decoder: Decoder,
     pub(super) since: Tick,
     /// Bytes that were read behind a message which said enough for one turn: they are heard before
     /// anything else is read.
-    pub(super) unheard: Vec<u8>,
+    pub(super) undecoded: Vec<u8>,
 }
 
-impl Half {
+impl PendingInput {
     /// Bytes of heap.
     pub(super) fn holds(&self) -> usize {
-        size_of::<Half>() + self.decoder.holds() + self.unheard.capacity()
+        size_of::<PendingInput>() + self.decoder.holds() + self.undecoded.capacity()
     }
 }
 
 /// The end of a connection, step by step (RFC 6455, section 7.1.1).
 #[derive(Debug)]
-pub(super) struct Farewell {
+pub(super) struct Closing {
     /// It keeps its seat, since it may still be owed some of the room's lane.
     pub(super) place: Option<Place>,
     pub(super) awaits: Awaits,
@@ -91,7 +91,7 @@ pub(super) enum Awaits {
 
 /// A place in the event loop's lists that outlive a turn: a key alone could mean a stranger by then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ticket {
+pub(super) struct ConnectionRef {
     pub(super) key: ConnectionKey,
     pub(super) id: ConnectionId,
 }
@@ -192,7 +192,7 @@ impl<S> Connection<S> {
         match &self.stage {
             Stage::Handshaking(_) => None,
             Stage::Open(open) => Some(open.member.place),
-            Stage::Closing(farewell) => farewell.place,
+            Stage::Closing(closing) => closing.place,
         }
     }
 
@@ -201,8 +201,8 @@ impl<S> Connection<S> {
         match &mut self.stage {
             Stage::Handshaking(_) => {}
             Stage::Open(open) => open.member.place.seat = seat,
-            Stage::Closing(farewell) => {
-                if let Some(place) = &mut farewell.place {
+            Stage::Closing(closing) => {
+                if let Some(place) = &mut closing.place {
                     place.seat = seat;
                 }
             }
@@ -251,7 +251,7 @@ impl fmt::Display for Peer {
 
 /// Why a connection ends, where nothing more is said to the peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Gone {
+pub(super) enum DropReason {
     /// In good order: it was told everything, and so were we.
     Closed,
     /// The peer went away without a word.
@@ -270,31 +270,31 @@ pub(super) enum Gone {
     Squeezed(&'static str),
 }
 
-impl Gone {
+impl DropReason {
     /// Whether the peer is dropped, rather than gone by itself or by agreement.
     pub(super) fn is_our_doing(&self) -> bool {
         match self {
-            Gone::Closed | Gone::Vanished | Gone::Broken(_) => false,
-            Gone::FellBehind
-            | Gone::NoProgress
-            | Gone::Silent
-            | Gone::CloseTimeout
-            | Gone::Squeezed(_) => true,
+            DropReason::Closed | DropReason::Vanished | DropReason::Broken(_) => false,
+            DropReason::FellBehind
+            | DropReason::NoProgress
+            | DropReason::Silent
+            | DropReason::CloseTimeout
+            | DropReason::Squeezed(_) => true,
         }
     }
 }
 
-impl fmt::Display for Gone {
+impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Gone::Closed => "closed",
-            Gone::Vanished => "the peer went away without a Close",
-            Gone::Broken(error) => return write!(f, "the connection broke: {error}"),
-            Gone::FellBehind => "it fell behind: it reads too slowly",
-            Gone::NoProgress => "it takes nothing of what it is owed",
-            Gone::Silent => "it did not answer a ping",
-            Gone::CloseTimeout => "it did not close in time",
-            Gone::Squeezed(limit) => limit,
+            DropReason::Closed => "closed",
+            DropReason::Vanished => "the peer went away without a Close",
+            DropReason::Broken(error) => return write!(f, "the connection broke: {error}"),
+            DropReason::FellBehind => "it fell behind: it reads too slowly",
+            DropReason::NoProgress => "it takes nothing of what it is owed",
+            DropReason::Silent => "it did not answer a ping",
+            DropReason::CloseTimeout => "it did not close in time",
+            DropReason::Squeezed(limit) => limit,
         })
     }
 }

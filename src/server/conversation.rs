@@ -16,14 +16,14 @@ const PONGS: usize = 4 * 1024;
 impl<N: Network> Server<N> {
     /// A member asks whether we are there (RFC 6455, section 5.5.2), and that was the `last` that came
     /// of it, or more has come.
-    pub(super) fn pinged(&mut self, key: ConnectionKey, payload: &[u8], last: bool) {
+    pub(super) fn on_ping(&mut self, key: ConnectionKey, payload: &[u8], last: bool) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
         let Stage::Open(open) = &mut connection.stage else {
             return;
         };
-        open.debt.owe_ping(&self.limits);
+        open.rate.owe_ping(&self.limits);
         let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
         let mut buffer = [0; Frame::MAX_CONTROL_LEN];
         let pong = Frame::pong(payload).copy_into(&mut buffer);
@@ -44,12 +44,12 @@ impl<N: Network> Server<N> {
         if let Some(connection) = self.connection(key)
             && let Stage::Open(open) = &mut connection.stage
         {
-            open.debt.owe_bytes(bytes);
+            open.rate.owe_bytes(bytes);
         }
     }
 
     /// A member says something. Returns how many bytes it is answered.
-    pub(super) fn say(&mut self, key: ConnectionKey, message: Message<'_>) -> usize {
+    pub(super) fn on_message(&mut self, key: ConnectionKey, message: Message<'_>) -> usize {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return 0;
         };
@@ -60,7 +60,7 @@ impl<N: Network> Server<N> {
         let flags = connection.flags;
         let waits = |question| flags.has(Flags::asked(question));
         if let Stage::Open(open) = &mut connection.stage {
-            open.debt.owe_message();
+            open.rate.owe_message();
         }
         if self.shutdown.is_some() {
             return 0;
@@ -76,7 +76,7 @@ impl<N: Network> Server<N> {
                 let room = member.place.room;
                 self.counts.messages_published += 1;
                 if self.rooms.append(room, &said, when) {
-                    self.set_out(room);
+                    self.enqueue_room(room);
                 }
                 0
             }
@@ -112,7 +112,7 @@ impl<N: Network> Server<N> {
         };
         let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
         connection.outbox.splice(lane, text(json));
-        self.will_write(key);
+        self.enqueue_write(key);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Moment;
 use super::clock::ticks;
-use super::connection::Ticket;
+use super::connection::ConnectionRef;
 use crate::time::Tick;
 
 /// Those who must have done something by a time. Whoever has done it stays until its time, or until it
@@ -13,7 +13,7 @@ use crate::time::Tick;
 #[derive(Debug)]
 pub(super) struct Deadlines {
     /// Invariant: in order, since all had the same time to come.
-    queue: VecDeque<(Tick, Ticket)>,
+    queue: VecDeque<(Tick, ConnectionRef)>,
     length: u32,
 }
 
@@ -26,7 +26,7 @@ impl Deadlines {
     }
 
     /// From now on, this one has the whole time.
-    pub(super) fn set(&mut self, ticket: Ticket, now: Tick) {
+    pub(super) fn set(&mut self, ticket: ConnectionRef, now: Tick) {
         // The present tick may have just begun or be almost over: one more makes the time whole.
         self.queue.push_back((now.after(self.length + 1), ticket));
     }
@@ -35,12 +35,12 @@ impl Deadlines {
         self.queue.front().map(|(tick, _)| Moment::of(*tick))
     }
 
-    pub(super) fn front(&self) -> Option<(Tick, Ticket)> {
+    pub(super) fn front(&self) -> Option<(Tick, ConnectionRef)> {
         self.queue.front().copied()
     }
 
     #[cfg(any(test, feature = "census"))]
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Tick, Ticket)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Tick, ConnectionRef)> {
         self.queue.iter().copied()
     }
 
@@ -52,7 +52,7 @@ impl Deadlines {
     }
 
     /// Forgets those who need not be waited for.
-    pub(super) fn retain(&mut self, waits: impl Fn(Ticket) -> bool) {
+    pub(super) fn retain(&mut self, waits: impl Fn(ConnectionRef) -> bool) {
         self.queue.retain(|(_, ticket)| waits(*ticket));
         self.queue.shrink_to_fit();
     }
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_socket_that_was_told_all_has_the_whole_time_and_at_most_a_second() {
-        let ticket = Ticket {
+        let ticket = ConnectionRef {
             key: ConnectionKey(0),
             id: ConnectionId(0),
         };

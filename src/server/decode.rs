@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use super::connection::{Awaits, Farewell, Flags, Gone, Half, Stage};
+use super::connection::{Awaits, Closing, DropReason, Flags, PendingInput, Stage};
 use super::report::Notice;
 use super::{Limits, Network, Server};
 use crate::http::{self, Answer};
@@ -14,14 +14,14 @@ pub(super) const ANSWERS: usize = 64 * 1024;
 
 impl<N: Network> Server<N> {
     /// Bytes came from a connection.
-    pub(super) fn take(&mut self, key: ConnectionKey, bytes: &mut [u8]) {
+    pub(super) fn on_bytes(&mut self, key: ConnectionKey, bytes: &mut [u8]) {
         let now = self.tick();
         let limits = &self.limits;
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
-        let silence = now.since(connection.heard);
-        connection.heard = now;
+        let silence = now.since(connection.last_received);
+        connection.last_received = now;
         connection.flags.clear(Flags::PINGED);
         match &mut connection.stage {
             Stage::Handshaking(head) => {
@@ -31,16 +31,16 @@ impl<N: Network> Server<N> {
                     Err(response) => self.respond(key, &response),
                     Ok(Some((head, rest))) => match http::answer(head, &self.site) {
                         Answer::Respond(response) => self.respond(key, &response),
-                        Answer::Upgrade(upgrade) => self.enter(key, &upgrade, rest),
+                        Answer::Upgrade(upgrade) => self.admit(key, &upgrade, rest),
                     },
                 }
             }
             Stage::Open(open) => {
-                open.debt = open.debt.after(silence, limits);
-                open.debt.owe_bytes(bytes.len());
-                self.hear(key, bytes);
+                open.rate = open.rate.after(silence, limits);
+                open.rate.owe_bytes(bytes.len());
+                self.decode(key, bytes);
             }
-            Stage::Closing(Farewell {
+            Stage::Closing(Closing {
                 place,
                 awaits: Awaits::Close(decoder),
             }) => {
@@ -55,10 +55,10 @@ impl<N: Network> Server<N> {
                     }
                 };
                 if closed {
-                    self.heard_close(key);
+                    self.on_close_reply(key);
                 }
             }
-            Stage::Closing(Farewell {
+            Stage::Closing(Closing {
                 awaits: Awaits::Outbox | Awaits::Fin,
                 ..
             }) => {}
@@ -69,7 +69,7 @@ impl<N: Network> Server<N> {
     /// more than a read could, or the answers to them are many: then the rest waits for its turn, so that a
     /// room never gets more at once than half a lane was checked to hold, and a client no more answers than
     /// it has asked for and may take.
-    pub(super) fn hear(&mut self, key: ConnectionKey, bytes: &mut [u8]) {
+    pub(super) fn decode(&mut self, key: ConnectionKey, bytes: &mut [u8]) {
         let now = self.tick();
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
@@ -77,8 +77,8 @@ impl<N: Network> Server<N> {
         let Stage::Open(open) = &mut connection.stage else {
             return;
         };
-        let (mut decoder, mut since) = match open.half.take() {
-            Some(half) => (half.decoder, half.since),
+        let (mut decoder, mut since) = match open.pending.take() {
+            Some(pending) => (pending.decoder, pending.since),
             None => (Decoder::default(), now),
         };
         let deflate = open.member.place.encoding.window.is_some();
@@ -94,7 +94,7 @@ impl<N: Network> Server<N> {
                     break Some(Last::Close(close.map(|(code, _)| code)));
                 }
                 Ok(Some(Event::Ping(payload))) => {
-                    self.pinged(key, payload, input.is_empty());
+                    self.on_ping(key, payload, input.is_empty());
                     continue;
                 }
                 Ok(Some(Event::Pong(_))) => continue,
@@ -115,7 +115,7 @@ impl<N: Network> Server<N> {
                 }
             };
             since = now;
-            answers = answers.saturating_sub(self.say(key, message));
+            answers = answers.saturating_sub(self.on_message(key, message));
             if spare == 0 || answers == 0 {
                 break None;
             }
@@ -128,31 +128,31 @@ impl<N: Network> Server<N> {
             && last.is_none()
             && (decoder.in_message() || !input.is_empty())
         {
-            open.half = Some(Box::new(Half {
+            open.pending = Some(Box::new(PendingInput {
                 decoder,
                 since,
-                unheard: input.to_vec(),
+                undecoded: input.to_vec(),
             }));
         }
         if connection.outbox.holds() > 0 {
             if connection.outbox.holds() > self.limits.client_buffer {
                 self.counts.client_buffers_over_limit += 1;
-                return self.end(key, Gone::FellBehind);
+                return self.drop_connection(key, DropReason::FellBehind);
             }
-            self.will_write(key);
+            self.enqueue_write(key);
         }
         match last {
             None if input.is_empty() => {}
-            None => self.will_read_on(key),
+            None => self.enqueue_backlog(key),
             Some(Last::Close(code)) => {
                 let frame = code.map_or(Frame::close_empty(), |code| Frame::close(code, ""));
-                self.tell_last(key, &frame, Awaits::Outbox);
+                self.close_with_frame(key, &frame, Awaits::Outbox);
             }
-            Some(Last::Violation(violation)) => self.violated(key, violation),
+            Some(Last::Violation(violation)) => self.on_violation(key, violation),
         }
     }
 
-    fn violated(&mut self, key: ConnectionKey, violation: Violation) {
+    fn on_violation(&mut self, key: ConnectionKey, violation: Violation) {
         self.counts.protocol_violations += 1;
         self.counts.messages_too_large += u64::from(violation == Violation::TooBig);
         self.counts.messages_of_too_many_frames += u64::from(violation == Violation::TooManyFrames);
@@ -164,7 +164,7 @@ impl<N: Network> Server<N> {
             );
         }
         // Failing the connection: nothing more of it is read (RFC 6455, section 7.1.7).
-        self.say_last(
+        self.close_with(
             key,
             violation.close_code(),
             &violation.to_string(),

@@ -2,8 +2,8 @@
 
 use std::io::IoSlice;
 
-use super::clock::Spell;
-use super::connection::{Awaits, Connection, Flags, Gone, Stage, Ticket};
+use super::clock::TimeSlice;
+use super::connection::{Awaits, Connection, ConnectionRef, DropReason, Flags, Stage};
 use super::conversation::lane_of;
 use super::transport::Written;
 use super::{Network, Server, Transport};
@@ -31,15 +31,15 @@ impl<S: Transport> Connection<S> {
 
 impl<N: Network> Server<N> {
     pub(super) fn flush(&mut self) {
-        let mut spell = Spell::default();
+        let mut spell = TimeSlice::default();
         for _ in 0..self.to_write.len().min(self.limits.budget.writes) {
             let Some(ticket) = self.to_write.pop_front() else {
                 break;
             };
-            if let Some(connection) = self.holder(ticket) {
+            if let Some(connection) = self.resolve(ticket) {
                 connection.flags.clear(Flags::TO_WRITE);
-                if self.offer(ticket.key) {
-                    self.will_write(ticket.key);
+                if self.write_owed(ticket.key) {
+                    self.enqueue_write(ticket.key);
                 }
             }
             if spell.is_over(self.limits.budget.time, || self.network.now()) {
@@ -50,12 +50,12 @@ impl<N: Network> Server<N> {
     }
 
     /// Offers a connection all that it is owed, however much that is. Returns how many writes it took.
-    pub(super) fn offer_all(&mut self, key: ConnectionKey) -> usize {
-        if self.offer_latest(key) {
+    pub(super) fn write_all(&mut self, key: ConnectionKey) -> usize {
+        if self.write_latest(key) {
             return 1;
         }
         let mut writes = 1;
-        while self.offer(key) {
+        while self.write_owed(key) {
             writes += 1;
         }
         writes
@@ -64,7 +64,7 @@ impl<N: Network> Server<N> {
     /// What nearly every visit is: a member that has taken all so far is offered the latest, and takes
     /// that too, so that nothing changes but its cursor. Returns whether it was so. If not, it is to be
     /// looked at in full: what it did take is noted, and an error shows again.
-    fn offer_latest(&mut self, key: ConnectionKey) -> bool {
+    fn write_latest(&mut self, key: ConnectionKey) -> bool {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return false;
         };
@@ -89,7 +89,7 @@ impl<N: Network> Server<N> {
 
     /// Offers a connection what it is owed, in one write. Returns whether it took all of that and is
     /// owed more.
-    fn offer(&mut self, key: ConnectionKey) -> bool {
+    fn write_owed(&mut self, key: ConnectionKey) -> bool {
         let Some(connection) = self
             .connections
             .get_mut(key.0 as usize)
@@ -108,14 +108,14 @@ impl<N: Network> Server<N> {
                 .outbox
                 .next_write(lane, archive, self.limits.budget.offer)
             else {
-                self.end(key, Gone::FellBehind);
+                self.drop_connection(key, DropReason::FellBehind);
                 return false;
             };
             if !owed.is_empty() {
                 let sent = match connection.socket.send(owed.slices()) {
                     Ok(sent) => sent,
                     Err(error) => {
-                        self.end(key, Gone::Broken(error.kind()));
+                        self.drop_connection(key, DropReason::Broken(error.kind()));
                         return false;
                     }
                 };
@@ -126,7 +126,7 @@ impl<N: Network> Server<N> {
         } else if connection.outbox.cursor() < lane.start()
             && connection.outbox.has_unsent_lane(lane)
         {
-            self.end(key, Gone::FellBehind);
+            self.drop_connection(key, DropReason::FellBehind);
             return false;
         }
         let lags = connection.outbox.has_unsent_lane(lane);
@@ -152,35 +152,37 @@ impl<N: Network> Server<N> {
                 if to.is_none() {
                     self.rooms.weigh(place.room);
                 }
-                self.unpark(place.room);
+                self.resume_room(place.room);
             }
         }
         if holds {
             self.weigh(key);
         }
         if through {
-            self.wrote_its_last(key);
+            self.on_drained(key);
         }
         more
     }
 
     /// A closing connection has been written everything: FIN, and then the peer's.
-    pub(super) fn wrote_its_last(&mut self, key: ConnectionKey) {
+    pub(super) fn on_drained(&mut self, key: ConnectionKey) {
         let now = self.tick();
         let Some(connection) = self.connection(key) else {
             return;
         };
-        let Stage::Closing(farewell) = &mut connection.stage else {
+        let Stage::Closing(closing) = &mut connection.stage else {
             return;
         };
-        match farewell.awaits {
+        match closing.awaits {
             Awaits::Close(_) | Awaits::Fin => {}
-            Awaits::Outbox if connection.flags.has(Flags::FIN_SEEN) => self.end(key, Gone::Closed),
+            Awaits::Outbox if connection.flags.has(Flags::FIN_SEEN) => {
+                self.drop_connection(key, DropReason::Closed)
+            }
             Awaits::Outbox => {
-                farewell.awaits = Awaits::Fin;
+                closing.awaits = Awaits::Fin;
                 connection.socket.half_close();
                 let id = connection.id;
-                self.draining.set(Ticket { key, id }, now);
+                self.draining.set(ConnectionRef { key, id }, now);
             }
         }
     }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::clock::ticks;
-use super::connection::{Awaits, Flags, Gone, Stage};
+use super::connection::{Awaits, DropReason, Flags, Stage};
 use super::conversation::lane_of;
 use super::{Limits, Moment, Network, Server};
 use crate::feed::Piece;
@@ -23,7 +23,7 @@ const PING: &[u8] = &[0x89, 0x00];
 
 /// Where the watchman is, and when he goes on.
 #[derive(Debug)]
-pub(super) struct Watchman {
+pub(super) struct KeepaliveSweep {
     /// The next slab entry that he looks at.
     next: usize,
     due: Moment,
@@ -45,8 +45,8 @@ pub(super) struct Watchman {
     dead: u32,
 }
 
-impl Watchman {
-    pub(super) fn new(limits: &Limits) -> Watchman {
+impl KeepaliveSweep {
+    pub(super) fn new(limits: &Limits) -> KeepaliveSweep {
         let shortest = [
             limits.ping_interval,
             limits.ping_timeout,
@@ -68,7 +68,7 @@ impl Watchman {
             }
         };
         let interval = or_ever(limits.ping_interval);
-        Watchman {
+        KeepaliveSweep {
             next: 0,
             due: Moment::default(),
             round,
@@ -125,18 +125,18 @@ impl<N: Network> Server<N> {
     /// Whether somebody may have to be pinged, or ended for taking or finishing nothing.
     pub(super) fn anybody_to_watch(&self) -> bool {
         let pings = !self.limits.ping_interval.is_zero() && !self.connections.is_empty();
-        pings || self.blocked > 0 || self.holdings.all().halves > 0
+        pings || self.blocked > 0 || self.holdings.all().partial_messages > 0
     }
 
     /// Looks at the next slice of connections, and with the next turn at the same once more, if more of them are to
     /// be ended than this may end.
-    pub(super) fn walk(&mut self) {
+    pub(super) fn sweep(&mut self) {
         let all = self.highest;
         let slice = all.min(SLICE);
         let from = self.watchman.next;
         let first = std::mem::replace(&mut self.watchman.is_done, true);
         for entry in from..(from + slice).min(all) {
-            self.look_at(ConnectionKey(entry as u32), first);
+            self.sweep_one(ConnectionKey(entry as u32), first);
         }
         if !self.watchman.is_done {
             return;
@@ -151,18 +151,18 @@ impl<N: Network> Server<N> {
     }
 
     /// The watchman has found one that is to be ended.
-    fn found(&mut self, key: ConnectionKey, why: Gone) {
+    fn drop_if_allowed(&mut self, key: ConnectionKey, why: DropReason) {
         if self.watchman.may_end_one() {
-            self.end(key, why);
+            self.drop_connection(key, why);
         } else {
             self.watchman.is_done = false;
         }
     }
 
     /// Looks at one connection, for the `first` time on this walk or once more.
-    fn look_at(&mut self, key: ConnectionKey, first: bool) {
+    fn sweep_one(&mut self, key: ConnectionKey, first: bool) {
         let now = self.tick();
-        let Watchman {
+        let KeepaliveSweep {
             walks,
             stride,
             patience,
@@ -184,18 +184,18 @@ impl<N: Network> Server<N> {
         if flags.has(Flags::BLOCKED) && walks.is_multiple_of(stride) {
             connection.stuck += u8::from(first && connection.stuck <= patience);
             if connection.stuck > patience {
-                return self.found(key, Gone::NoProgress);
+                return self.drop_if_allowed(key, DropReason::NoProgress);
             }
         }
         if flags.is_unread() {
             return;
         }
-        let begun = open.half.as_ref().map(|half| half.since);
-        let silence = now.since(connection.heard);
+        let begun = open.pending.as_ref().map(|pending| pending.since);
+        let silence = now.since(connection.last_received);
         if begun.is_some_and(|since| now.since(since) > message) {
             self.counts.message_timeouts += 1;
             let reason = "the message took too long";
-            self.say_last(key, CloseCode::POLICY, reason, Awaits::Outbox);
+            self.close_with(key, CloseCode::POLICY, reason, Awaits::Outbox);
         } else if flags.has(Flags::PINGED) && flags.has(Flags::BLOCKED) {
             // The ping may still stand behind what it is taking; there is a time for taking nothing.
             self.cap_silence(interval, key);
@@ -204,7 +204,7 @@ impl<N: Network> Server<N> {
                 // What it may have said is heard first.
                 self.cap_silence(dead, key);
             } else {
-                self.found(key, Gone::Silent);
+                self.drop_if_allowed(key, DropReason::Silent);
             }
         } else if !flags.has(Flags::PINGED) && silence >= interval {
             let lane = lane_of(Some(open.member.place), &self.rooms, &self.lobby);
@@ -213,7 +213,7 @@ impl<N: Network> Server<N> {
                 .outbox
                 .splice(lane, Piece::Bytes(Cow::Borrowed(PING)));
             self.cap_silence(interval, key);
-            self.will_write(key);
+            self.enqueue_write(key);
         }
     }
 
@@ -224,9 +224,9 @@ impl<N: Network> Server<N> {
         if let Some(connection) = self.connections.get_mut(key.0 as usize)
             && let Stage::Open(open) = &mut connection.stage
         {
-            let late = now.since(connection.heard).saturating_sub(ticks);
-            connection.heard = connection.heard.after(late);
-            open.debt = open.debt.after(late, &self.limits);
+            let late = now.since(connection.last_received).saturating_sub(ticks);
+            connection.last_received = connection.last_received.after(late);
+            open.rate = open.rate.after(late, &self.limits);
         }
     }
 }

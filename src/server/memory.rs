@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::connection::{Awaits, Connection, Flags, Gone, Stage};
+use super::connection::{Awaits, Connection, DropReason, Flags, Stage};
 use super::{Network, Seeded, Server};
 use crate::http::Refusal;
 use crate::ids::ConnectionKey;
@@ -14,21 +14,21 @@ use crate::ws::CloseCode;
 
 /// Bytes of heap that connections hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct HeapUse {
     /// In request heads that are not whole.
     pub(super) heads: usize,
     /// In messages that are not whole.
-    pub(super) halves: usize,
+    pub(super) partial_messages: usize,
     /// In private pieces that have not been written.
     pub(super) owed: usize,
 }
 
 /// What each holds, and all together.
 #[derive(Debug)]
-pub(super) struct Holdings {
-    each: HashMap<ConnectionKey, Held, Seeded>,
+pub(super) struct HeapLedger {
+    each: HashMap<ConnectionKey, HeapUse, Seeded>,
     heads: Shares,
-    halves: Shares,
+    partial_messages: Shares,
     owed: Shares,
 }
 
@@ -60,27 +60,27 @@ impl Shares {
     }
 }
 
-impl Holdings {
-    pub(super) fn new(hasher: Seeded) -> Holdings {
-        Holdings {
+impl HeapLedger {
+    pub(super) fn new(hasher: Seeded) -> HeapLedger {
+        HeapLedger {
             each: HashMap::with_hasher(hasher),
             heads: Shares::default(),
-            halves: Shares::default(),
+            partial_messages: Shares::default(),
             owed: Shares::default(),
         }
     }
 
-    pub(super) fn all(&self) -> Held {
-        Held {
+    pub(super) fn all(&self) -> HeapUse {
+        HeapUse {
             heads: self.heads.all,
-            halves: self.halves.all,
+            partial_messages: self.partial_messages.all,
             owed: self.owed.all,
         }
     }
 
     /// From now on this one holds so much. Returns whether that is anything.
-    fn set(&mut self, key: ConnectionKey, held: Held) -> bool {
-        let is_something = held != Held::default();
+    fn set(&mut self, key: ConnectionKey, held: HeapUse) -> bool {
+        let is_something = held != HeapUse::default();
         let before = if is_something {
             self.each.insert(key, held)
         } else {
@@ -88,7 +88,8 @@ impl Holdings {
         };
         let before = before.unwrap_or_default();
         self.heads.set(key, before.heads, held.heads);
-        self.halves.set(key, before.halves, held.halves);
+        self.partial_messages
+            .set(key, before.partial_messages, held.partial_messages);
         self.owed.set(key, before.owed, held.owed);
         if self.each.is_empty() {
             self.each.shrink_to_fit();
@@ -98,19 +99,22 @@ impl Holdings {
 }
 
 impl<S> Connection<S> {
-    pub(super) fn held(&self) -> Held {
-        let (heads, halves) = match &self.stage {
+    pub(super) fn held(&self) -> HeapUse {
+        let (heads, partial_messages) = match &self.stage {
             Stage::Handshaking(head) => (head.holds(), 0),
-            Stage::Open(open) => (0, open.half.as_ref().map_or(0, |half| half.holds())),
-            Stage::Closing(farewell) => match &farewell.awaits {
+            Stage::Open(open) => (
+                0,
+                open.pending.as_ref().map_or(0, |pending| pending.holds()),
+            ),
+            Stage::Closing(closing) => match &closing.awaits {
                 Awaits::Close(decoder) => (0, decoder.holds()),
                 Awaits::Outbox | Awaits::Fin => (0, 0),
             },
         };
         let owed = self.outbox.holds();
-        Held {
+        HeapUse {
             heads,
-            halves,
+            partial_messages,
             owed,
         }
     }
@@ -123,7 +127,7 @@ impl<N: Network> Server<N> {
             return;
         };
         let held = connection.held();
-        if held == Held::default() && !connection.flags.has(Flags::HOLDS) {
+        if held == HeapUse::default() && !connection.flags.has(Flags::HOLDS) {
             return;
         }
         if self.holdings.set(key, held) {
@@ -135,18 +139,18 @@ impl<N: Network> Server<N> {
 
     /// A connection is no more, and so is what it held.
     pub(super) fn holds_no_more(&mut self, key: ConnectionKey) {
-        self.holdings.set(key, Held::default());
+        self.holdings.set(key, HeapUse::default());
     }
 
     /// Where all together hold more than they may, the largest holder ends.
     pub(super) fn squeeze(&mut self) {
-        self.squeeze_heads();
-        self.squeeze_halves();
-        self.squeeze_owed();
+        self.evict_heads();
+        self.evict_partial_messages();
+        self.evict_owed();
         self.counts.room_buffers_over_total += self.rooms.cut_lanes();
     }
 
-    fn squeeze_heads(&mut self) {
+    fn evict_heads(&mut self) {
         while self.holdings.heads.all > self.limits.max_request_total
             && let Some(key) = self.holdings.heads.largest()
         {
@@ -158,25 +162,25 @@ impl<N: Network> Server<N> {
 
     /// Likewise for half messages. This is looked at after each read, since all reads of a turn together can
     /// bring a quarter of the limit.
-    pub(super) fn squeeze_halves(&mut self) {
-        while self.holdings.halves.all > self.limits.partial_messages_total
-            && let Some(key) = self.holdings.halves.largest()
+    pub(super) fn evict_partial_messages(&mut self) {
+        while self.holdings.partial_messages.all > self.limits.partial_messages_total
+            && let Some(key) = self.holdings.partial_messages.largest()
         {
             self.counts.partial_messages_over_total += 1;
             let reason = "too many messages are unfinished";
-            self.say_last(key, CloseCode::TRY_AGAIN_LATER, reason, Awaits::Outbox);
+            self.close_with(key, CloseCode::TRY_AGAIN_LATER, reason, Awaits::Outbox);
             self.weigh(key);
         }
     }
 
     /// Likewise for what is owed. One read can make it many times what it brought, so this is looked at
     /// after each.
-    pub(super) fn squeeze_owed(&mut self) {
+    pub(super) fn evict_owed(&mut self) {
         while self.holdings.owed.all > self.limits.client_buffer_total
             && let Some(key) = self.holdings.owed.largest()
         {
             self.counts.client_buffers_over_total += 1;
-            self.end(key, Gone::Squeezed("all together are owed too much"));
+            self.drop_connection(key, DropReason::Squeezed("all together are owed too much"));
             self.holds_no_more(key);
         }
     }
@@ -188,17 +192,17 @@ mod tests {
 
     use super::*;
 
-    fn held(heads: usize, halves: usize, owed: usize) -> Held {
-        Held {
+    fn held(heads: usize, partial_messages: usize, owed: usize) -> HeapUse {
+        HeapUse {
             heads,
-            halves,
+            partial_messages,
             owed,
         }
     }
 
     #[test]
     fn the_sum_and_the_largest_are_of_what_each_was_last_weighed_with() {
-        let mut holdings = Holdings::new(Seeded(SipHasher13::new()));
+        let mut holdings = HeapLedger::new(Seeded(SipHasher13::new()));
         for (key, weight, all, largest) in [
             (1, held(10, 0, 5), held(10, 0, 5), None),
             (2, held(0, 300, 0), held(10, 300, 5), Some(2)),
@@ -213,7 +217,10 @@ mod tests {
         ] {
             holdings.set(ConnectionKey(key), weight);
             assert_eq!(holdings.all(), all);
-            assert_eq!(holdings.halves.largest(), largest.map(ConnectionKey));
+            assert_eq!(
+                holdings.partial_messages.largest(),
+                largest.map(ConnectionKey)
+            );
         }
         assert_eq!(holdings.owed.largest(), Some(ConnectionKey(1)));
         assert_eq!(holdings.heads.largest(), None);

@@ -55,12 +55,12 @@ use crate::ids::{ConnectionId, ConnectionKey, RoomKey};
 use crate::random::Random;
 use crate::time::Tick;
 use crate::ws::deflate::Inflater;
-use accept::Pace;
+use accept::Acceptor;
 use broadcast::BusyRoom;
-use connection::{Connection, Flags, Peer, Ticket};
+use connection::{Connection, ConnectionRef, Flags, Peer};
 use deadlines::Deadlines;
-use keepalive::Watchman;
-use memory::Holdings;
+use keepalive::KeepaliveSweep;
+use memory::HeapLedger;
 use report::Notices;
 use shutdown::Shutdown;
 
@@ -93,18 +93,18 @@ pub struct Server<N: Network> {
     ready: Vec<Ready>,
 
     /// Edges do not come again: what is unfinished stands in one of these lists.
-    pace: Pace,
-    to_read: VecDeque<Ticket>,
+    pace: Acceptor,
+    to_read: VecDeque<ConnectionRef>,
     /// As `to_read`, of those who had said more than one read takes, or than their rates allow: whoever says little
     /// is heard before them.
-    to_read_on: VecDeque<Ticket>,
+    to_read_on: VecDeque<ConnectionRef>,
     /// As `to_read`, of those who have not finished their handshake: the others are heard before them.
-    knocking: VecDeque<Ticket>,
-    to_write: VecDeque<Ticket>,
+    knocking: VecDeque<ConnectionRef>,
+    to_write: VecDeque<ConnectionRef>,
     /// Those in debt, by when it is paid.
-    resting: BinaryHeap<Reverse<(Tick, Ticket)>>,
+    resting: BinaryHeap<Reverse<(Tick, ConnectionRef)>>,
     /// Those whose room is deaf, being full or waiting for those who lag, by that room.
-    parked: BTreeMap<RoomKey, Vec<Ticket>>,
+    parked: BTreeMap<RoomKey, Vec<ConnectionRef>>,
     /// Those of these rooms that wait for those who lag, by until when.
     waiting: BTreeSet<(Tick, RoomKey)>,
     /// Rooms with something new, the next in front.
@@ -121,7 +121,7 @@ pub struct Server<N: Network> {
     strangers: usize,
     closing: Deadlines,
     draining: Deadlines,
-    watchman: Watchman,
+    watchman: KeepaliveSweep,
     shutdown: Option<Shutdown>,
 
     next_id: u32,
@@ -131,7 +131,7 @@ pub struct Server<N: Network> {
     highest: usize,
     /// Connections whose sockets are full.
     blocked: usize,
-    holdings: Holdings,
+    holdings: HeapLedger,
     counts: Counts,
     notices: Notices,
 }
@@ -168,7 +168,7 @@ impl<N: Network> Server<N> {
             inflater: None,
             scratch: vec![0; limits.read_bytes()].into(),
             ready: Vec::new(),
-            pace: Pace::default(),
+            pace: Acceptor::default(),
             to_read: VecDeque::new(),
             to_read_on: VecDeque::new(),
             knocking: VecDeque::new(),
@@ -184,13 +184,13 @@ impl<N: Network> Server<N> {
             strangers: 0,
             closing: Deadlines::new(limits.close_timeout),
             draining: Deadlines::new(limits::DRAINING),
-            watchman: Watchman::new(&limits),
+            watchman: KeepaliveSweep::new(&limits),
             shutdown: None,
             next_id: 0,
             addresses: HashMap::with_hasher(hasher.clone()),
             highest: 0,
             blocked: 0,
-            holdings: Holdings::new(hasher),
+            holdings: HeapLedger::new(hasher),
             counts: Counts::default(),
             notices: Notices::default(),
             limits,
@@ -223,9 +223,9 @@ impl<N: Network> Server<N> {
 
     /// Waits until something is ready or due, and notes what.
     fn wait(&mut self) -> io::Result<()> {
-        let mut timeout = self.patience();
+        let mut timeout = self.poll_timeout();
         if timeout != Some(Duration::ZERO) {
-            self.give_back();
+            self.shrink();
         }
         let mut ready = std::mem::take(&mut self.ready);
         for _ in 0..BATCHES {
@@ -234,8 +234,8 @@ impl<N: Network> Server<N> {
             for event in ready.drain(..) {
                 match event {
                     Ready::Newcomers => self.pace.newcomers(),
-                    Ready::Connection(key, readiness) => self.noticed(key, readiness),
-                    Ready::Signal(signal) => self.signalled(signal),
+                    Ready::Connection(key, readiness) => self.on_ready(key, readiness),
+                    Ready::Signal(signal) => self.on_signal(signal),
                 }
             }
             // In the kernel's line members stand behind strangers; in ours they do not.
@@ -259,7 +259,7 @@ impl<N: Network> Server<N> {
     }
 
     /// How long nothing is due: not at all while anything is unfinished, for ever if nothing is.
-    fn patience(&mut self) -> Option<Duration> {
+    fn poll_timeout(&mut self) -> Option<Duration> {
         if !self.is_idle() {
             return Some(Duration::ZERO);
         }
@@ -290,7 +290,7 @@ impl<N: Network> Server<N> {
     }
 
     /// Before it goes to sleep, the server gives back what its lists have grown by when much was going on.
-    fn give_back(&mut self) {
+    fn shrink(&mut self) {
         self.to_read.shrink_to(SPARE);
         self.to_read_on.shrink_to(SPARE);
         self.knocking.shrink_to(SPARE);
@@ -312,7 +312,7 @@ impl<N: Network> Server<N> {
     }
 
     /// Something is new with a connection.
-    fn noticed(&mut self, key: ConnectionKey, readiness: Readiness) {
+    fn on_ready(&mut self, key: ConnectionKey, readiness: Readiness) {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
@@ -323,16 +323,16 @@ impl<N: Network> Server<N> {
             connection.flags.set(Flags::BROKEN);
         }
         if readiness.broken && connection.flags.is_unread() {
-            self.end(key, connection::Gone::Vanished);
+            self.drop_connection(key, connection::DropReason::Vanished);
             return;
         }
         let wants_more = readiness.writable && connection.flags.clear(Flags::BLOCKED);
         self.blocked -= usize::from(wants_more);
         if readiness.readable || readiness.half_closed || readiness.broken {
-            self.will_read(key);
+            self.enqueue_read(key);
         }
         if wants_more {
-            self.will_write(key);
+            self.enqueue_write(key);
         }
     }
 
@@ -344,22 +344,26 @@ impl<N: Network> Server<N> {
     }
 
     /// The connection that a list which outlives a turn meant, if it is still there.
-    fn holder(&mut self, ticket: Ticket) -> Option<&mut Connection<N::Socket>> {
+    fn resolve(&mut self, ticket: ConnectionRef) -> Option<&mut Connection<N::Socket>> {
         self.connection(ticket.key)
             .filter(|connection| connection.id == ticket.id)
     }
 
     /// A connection is to be read in this turn or the next, unless we do not want to hear it now.
-    fn will_read(&mut self, key: ConnectionKey) {
+    fn enqueue_read(&mut self, key: ConnectionKey) {
         self.line_up(key, |server| &mut server.to_read);
     }
 
     /// Likewise for what one read has left, or one hearing.
-    fn will_read_on(&mut self, key: ConnectionKey) {
+    fn enqueue_backlog(&mut self, key: ConnectionKey) {
         self.line_up(key, |server| &mut server.to_read_on);
     }
 
-    fn line_up(&mut self, key: ConnectionKey, list: impl Fn(&mut Self) -> &mut VecDeque<Ticket>) {
+    fn line_up(
+        &mut self,
+        key: ConnectionKey,
+        list: impl Fn(&mut Self) -> &mut VecDeque<ConnectionRef>,
+    ) {
         let Some(connection) = self.connection(key) else {
             return;
         };
@@ -373,11 +377,11 @@ impl<N: Network> Server<N> {
         } else {
             list(self)
         };
-        list.push_back(Ticket { key, id });
+        list.push_back(ConnectionRef { key, id });
     }
 
     /// A connection is to be written to in this turn or the next: it may hold private bytes.
-    fn will_write(&mut self, key: ConnectionKey) {
+    fn enqueue_write(&mut self, key: ConnectionKey) {
         self.weigh(key);
         let Some(connection) = self.connection(key) else {
             return;
@@ -385,7 +389,7 @@ impl<N: Network> Server<N> {
         if !connection.flags.has(Flags::TO_WRITE) && !connection.flags.has(Flags::BLOCKED) {
             connection.flags.set(Flags::TO_WRITE);
             let id = connection.id;
-            self.to_write.push_back(Ticket { key, id });
+            self.to_write.push_back(ConnectionRef { key, id });
         }
     }
 

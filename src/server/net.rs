@@ -26,7 +26,7 @@ const EVENTS: usize = 256;
 /// Newcomers that the kernel keeps for us, as far as the system allows.
 const BACKLOG: i32 = 4_096;
 
-/// The token of the signals. Those of the doors are counted down from here, those of connections up from 0.
+/// The token of the signals. Those of the listeners are counted down from here, those of connections up from 0.
 const SIGNALS: usize = usize::MAX;
 
 /// Opens a listener whose connections inherit what it sets here: no delay, and a send buffer of
@@ -86,19 +86,19 @@ fn is_not_here(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
 }
 
-/// A listener.
-struct Door {
-    listener: TcpListener,
+/// A listening socket.
+struct Listener {
+    socket: TcpListener,
     /// Whether an event says that somebody is there, and nobody has looked since.
-    rang: bool,
+    is_ready: bool,
 }
 
-impl Door {
+impl Listener {
     /// Whether somebody may be there. An `accept` that finds nobody costs as much as one that does, since
     /// the kernel makes the socket first and then looks for whom: to look costs a tenth of it.
-    fn has_somebody(&mut self) -> bool {
-        let mut look = [PollFd::new(&self.listener, PollFlags::IN)];
-        mem::take(&mut self.rang) || poll(&mut look, Some(&Timespec::default())) != Ok(0)
+    fn has_pending(&mut self) -> bool {
+        let mut look = [PollFd::new(&self.socket, PollFlags::IN)];
+        mem::take(&mut self.is_ready) || poll(&mut look, Some(&Timespec::default())) != Ok(0)
     }
 }
 
@@ -106,8 +106,8 @@ impl Door {
 pub struct Kernel {
     poll: Poll,
     events: Events,
-    doors: Vec<Door>,
-    /// The door that is looked at first for the next newcomer.
+    listeners: Vec<Listener>,
+    /// The listener that is looked at first for the next newcomer.
     turn: usize,
     signals: Signals,
     began: Instant,
@@ -122,14 +122,14 @@ impl Kernel {
     /// The kernel has no poll or no descriptor for us.
     pub fn new(listeners: Vec<TcpListener>) -> io::Result<Kernel> {
         let poll = Poll::new()?;
-        let mut doors = Vec::new();
+        let mut opened = Vec::new();
         for mut listener in listeners {
-            let token = Token(SIGNALS - 1 - doors.len());
+            let token = Token(SIGNALS - 1 - opened.len());
             poll.registry()
                 .register(&mut listener, token, Interest::READABLE)?;
-            doors.push(Door {
-                listener,
-                rang: false,
+            opened.push(Listener {
+                socket: listener,
+                is_ready: false,
             });
         }
         let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
@@ -138,7 +138,7 @@ impl Kernel {
         Ok(Kernel {
             poll,
             events: Events::with_capacity(EVENTS),
-            doors,
+            listeners: opened,
             turn: 0,
             signals,
             began: Instant::now(),
@@ -164,8 +164,8 @@ impl Network for Kernel {
                     SIGUSR1 => Ready::Signal(Signal::Report),
                     _ => Ready::Signal(Signal::End),
                 })),
-                nth if nth <= self.doors.len() => {
-                    self.doors[nth - 1].rang = true;
+                nth if nth <= self.listeners.len() => {
+                    self.listeners[nth - 1].is_ready = true;
                     ready.push(Ready::Newcomers);
                 }
                 _ => ready.push(Ready::Connection(
@@ -189,15 +189,15 @@ impl Network for Kernel {
     }
 
     fn accept(&mut self) -> io::Result<Accepted<TcpStream>> {
-        for _ in 0..self.doors.len() {
-            // The next is asked next, so that a crowd at one door does not keep the others shut.
+        for _ in 0..self.listeners.len() {
+            // The next is asked next, so that a crowd at one listener does not keep the others shut.
             let turn = self.turn;
-            self.turn = (turn + 1) % self.doors.len();
-            let door = &mut self.doors[turn];
-            if !door.has_somebody() {
+            self.turn = (turn + 1) % self.listeners.len();
+            let listener = &mut self.listeners[turn];
+            if !listener.has_pending() {
                 continue;
             }
-            match door.listener.accept() {
+            match listener.socket.accept() {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
                 Ok((socket, address)) => {
@@ -238,7 +238,7 @@ impl Network for Kernel {
     }
 
     fn stop_listening(&mut self) {
-        self.doors.clear();
+        self.listeners.clear();
     }
 }
 

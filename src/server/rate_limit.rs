@@ -5,7 +5,7 @@ use crate::time::Tick;
 
 /// What a client has said beyond its rates, as of when it was [heard](super::connection::Connection::heard).
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Debt {
+pub(super) struct RateLimiter {
     /// Tenths of bytes: each tick pays for `byte_rate` of them.
     pub(super) bytes: u32,
     /// Tenths of messages.
@@ -14,7 +14,7 @@ pub(super) struct Debt {
     pub(super) pings: u16,
 }
 
-impl Debt {
+impl RateLimiter {
     /// So many bytes came, whatever they are; or came out of a compressed message beyond its own.
     pub(super) fn owe_bytes(&mut self, bytes: usize) {
         let tenths = u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(10);
@@ -35,9 +35,9 @@ impl Debt {
     }
 
     /// What is left of it so many ticks later: each pays for a tenth of what a second allows.
-    pub(super) fn after(self, ticks: u32, limits: &Limits) -> Debt {
+    pub(super) fn after(self, ticks: u32, limits: &Limits) -> RateLimiter {
         let paid = |rate: u32| rate.saturating_mul(ticks);
-        Debt {
+        RateLimiter {
             bytes: self.bytes.saturating_sub(paid(limits.byte_rate)),
             messages: self
                 .messages

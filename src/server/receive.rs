@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::mem;
 
-use super::clock::Spell;
-use super::connection::{Awaits, Connection, Flags, Gone, Stage, Ticket};
+use super::clock::TimeSlice;
+use super::connection::{Awaits, Connection, ConnectionRef, DropReason, Flags, Stage};
 use super::decode::ANSWERS;
 use super::{Network, Server, Transport};
 use crate::ids::ConnectionKey;
 
 impl<N: Network> Server<N> {
     pub(super) fn receive(&mut self) {
-        self.wake_rested();
-        self.wait_no_longer();
+        self.resume_by_rate();
+        self.resume_overdue_rooms();
         // Whoever comes to that line in this turn has been read in it.
         let waited = self.to_read_on.len();
         self.read_each(usize::MAX, |server| &mut server.to_read);
@@ -22,18 +22,18 @@ impl<N: Network> Server<N> {
     }
 
     /// Reads the first of a line, `most` of them at most.
-    fn read_each(&mut self, most: usize, list: impl Fn(&mut Self) -> &mut VecDeque<Ticket>) {
-        let mut spell = Spell::default();
+    fn read_each(&mut self, most: usize, list: impl Fn(&mut Self) -> &mut VecDeque<ConnectionRef>) {
+        let mut spell = TimeSlice::default();
         let most = most.min(self.limits.budget.reads);
         for _ in 0..list(self).len().min(most) {
             let Some(ticket) = list(self).pop_front() else {
                 return;
             };
-            if let Some(connection) = self.holder(ticket) {
+            if let Some(connection) = self.resolve(ticket) {
                 connection.flags.clear(Flags::TO_READ);
                 self.read(ticket);
-                self.squeeze_halves();
-                self.squeeze_owed();
+                self.evict_partial_messages();
+                self.evict_owed();
             }
             if spell.is_over(self.limits.budget.time, || self.network.now()) {
                 return;
@@ -41,8 +41,8 @@ impl<N: Network> Server<N> {
         }
     }
 
-    fn read(&mut self, ticket: Ticket) {
-        if self.must_wait(ticket) {
+    fn read(&mut self, ticket: ConnectionRef) {
+        if self.pause_if_needed(ticket) {
             return;
         }
         let key = ticket.key;
@@ -50,59 +50,59 @@ impl<N: Network> Server<N> {
             return;
         };
         if connection.flags.has(Flags::TO_WRITE) && connection.outbox.holds() > ANSWERS {
-            return self.will_read_on(key);
+            return self.enqueue_backlog(key);
         }
-        if let Some(mut unheard) = connection.take_unheard() {
-            self.hear(key, &mut unheard);
+        if let Some(mut undecoded) = connection.take_undecoded() {
+            self.decode(key, &mut undecoded);
             self.weigh(key);
             // The edge that told of what is behind it has passed.
-            return self.will_read_on(key);
+            return self.enqueue_backlog(key);
         }
         let is_over =
             connection.flags.has(Flags::HALF_CLOSED) || connection.flags.has(Flags::BROKEN);
         match connection.socket.receive(&mut self.scratch) {
-            Err(error) => self.end(key, Gone::Broken(error.kind())),
-            Ok(received) if received.end => self.said_its_last(key),
+            Err(error) => self.drop_connection(key, DropReason::Broken(error.kind())),
+            Ok(received) if received.end => self.on_fin(key),
             Ok(received) => {
                 if received.bytes > 0 {
                     let mut scratch = mem::take(&mut self.scratch);
-                    self.take(key, &mut scratch[..received.bytes]);
+                    self.on_bytes(key, &mut scratch[..received.bytes]);
                     self.scratch = scratch;
                     self.weigh(key);
                 }
                 // Data and FIN that arrive together bring one event and a short read: only another
                 // read tells of the end.
                 if received.more || is_over && received.bytes > 0 {
-                    self.will_read_on(key);
+                    self.enqueue_backlog(key);
                 }
             }
         }
     }
 
     /// The peer has answered our Close.
-    pub(super) fn heard_close(&mut self, key: ConnectionKey) {
+    pub(super) fn on_close_reply(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.connection(key)
-            && let Stage::Closing(farewell) = &mut connection.stage
+            && let Stage::Closing(closing) = &mut connection.stage
         {
-            farewell.awaits = Awaits::Outbox;
-            self.will_write(key);
+            closing.awaits = Awaits::Outbox;
+            self.enqueue_write(key);
         }
     }
 
     /// The peer's FIN: nothing more will come, but it may still want what it is owed.
-    fn said_its_last(&mut self, key: ConnectionKey) {
+    fn on_fin(&mut self, key: ConnectionKey) {
         let Some(connection) = self.connection(key) else {
             return;
         };
         connection.flags.set(Flags::FIN_SEEN);
         match &mut connection.stage {
-            Stage::Handshaking(_) => self.end(key, Gone::Vanished),
-            Stage::Open(_) => self.part(key, Awaits::Outbox),
-            Stage::Closing(farewell) => match farewell.awaits {
-                Awaits::Fin => self.end(key, Gone::Closed),
+            Stage::Handshaking(_) => self.drop_connection(key, DropReason::Vanished),
+            Stage::Open(_) => self.begin_closing(key, Awaits::Outbox),
+            Stage::Closing(closing) => match closing.awaits {
+                Awaits::Fin => self.drop_connection(key, DropReason::Closed),
                 Awaits::Close(_) | Awaits::Outbox => {
-                    farewell.awaits = Awaits::Outbox;
-                    self.will_write(key);
+                    closing.awaits = Awaits::Outbox;
+                    self.enqueue_write(key);
                 }
             },
         }
@@ -111,11 +111,11 @@ impl<N: Network> Server<N> {
 
 impl<S> Connection<S> {
     /// What this client said in an earlier read and has not been heard.
-    fn take_unheard(&mut self) -> Option<Vec<u8>> {
+    fn take_undecoded(&mut self) -> Option<Vec<u8>> {
         let Stage::Open(open) = &mut self.stage else {
             return None;
         };
-        let unheard = mem::take(&mut open.half.as_mut()?.unheard);
-        Some(unheard).filter(|unheard| !unheard.is_empty())
+        let undecoded = mem::take(&mut open.pending.as_mut()?.undecoded);
+        Some(undecoded).filter(|undecoded| !undecoded.is_empty())
     }
 }

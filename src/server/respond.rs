@@ -21,7 +21,7 @@ impl<N: Network> Server<N> {
         for piece in [Cow::Owned(head), Cow::Borrowed(body)] {
             connection.outbox.splice(&self.lobby, Piece::Bytes(piece));
         }
-        self.part(key, Awaits::Outbox);
+        self.begin_closing(key, Awaits::Outbox);
         match response.refusal() {
             None => self.counts.pages_served += 1,
             Some(refusal) => {

@@ -50,7 +50,7 @@ impl Shutdown {
 }
 
 impl<N: Network> Server<N> {
-    pub(super) fn signalled(&mut self, signal: Signal) {
+    pub(super) fn on_signal(&mut self, signal: Signal) {
         match (signal, &mut self.shutdown) {
             (Signal::Report, _) => {
                 let (here, rooms) = (self.connections.len(), self.rooms.len());
@@ -77,7 +77,7 @@ impl<N: Network> Server<N> {
     }
 
     /// Says the goodbyes that are due.
-    pub(super) fn go_on_shutting_down(&mut self) {
+    pub(super) fn continue_shutdown(&mut self) {
         let Some(shutdown) = &mut self.shutdown else {
             return;
         };
@@ -116,7 +116,7 @@ impl<N: Network> Server<N> {
                 if open.member.place.encoding.format == Format::ChatV1 {
                     self.answer(key, &bye);
                 }
-                self.dismiss(key, CloseCode::GOING_AWAY, SHUTTING_DOWN);
+                self.close_and_await_reply(key, CloseCode::GOING_AWAY, SHUTTING_DOWN);
             }
             Stage::Closing(_) => {}
         }

@@ -678,7 +678,7 @@ fn nobody_is_woken_in_place_of_somebody_who_is_gone() {
     house.settle();
     let [gone, key] = [first, second].map(|client| house.world.borrow().clients[client].key);
     assert_eq!(gone, key, "it has the same place");
-    let heard = |house: &House| house.server.connections[key.unwrap().0 as usize].heard;
+    let heard = |house: &House| house.server.connections[key.unwrap().0 as usize].last_received;
     let then = heard(&house);
     house.pass(Duration::from_millis(2_500));
     assert_eq!(heard(&house), then, "the first was to be woken meanwhile");
