@@ -5,6 +5,8 @@ pub mod feed;
 pub mod http;
 pub mod ids;
 mod random;
+pub mod ranked;
+pub mod schedule;
 pub mod server;
 pub mod time;
 pub mod ws;

@@ -6,10 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer, what it may know of ours, and what of the world it must not touch.
-const LAYERS: [(&str, &[&str], &[&str]); 8] = [
+const LAYERS: [(&str, &[&str], &[&str]); 10] = [
     ("ids.rs", &[], BELOW_SERVER),
     ("time.rs", &[], BELOW_SERVER),
     ("random.rs", &[], BELOW_SERVER),
+    ("ranked.rs", &[], BELOW_SERVER),
+    ("schedule.rs", &["time"], BELOW_SERVER),
     ("feed", &["feed"], BELOW_SERVER),
     ("ws", &["ws", "feed"], BELOW_SERVER),
     (
@@ -19,13 +21,15 @@ const LAYERS: [(&str, &[&str], &[&str]); 8] = [
     ),
     (
         "chat",
-        &["chat", "feed", "ws", "ids", "time", "random"],
+        &[
+            "chat", "feed", "ws", "ids", "time", "random", "ranked", "schedule",
+        ],
         BELOW_SERVER,
     ),
     (
         "server",
         &[
-            "server", "chat", "http", "feed", "ws", "ids", "time", "random",
+            "server", "chat", "http", "feed", "ws", "ids", "time", "random", "ranked", "schedule",
         ],
         &["simple_logger", "clap"],
     ),

@@ -17,12 +17,6 @@ pub(in crate::chat) struct ChatState {
     /// Only while somebody follows `chat.v1`.
     pub(in crate::chat) presence: Option<Presence>,
     pub(in crate::chat) archive: Archive,
-    /// Since when nobody is in the room.
-    pub(in crate::chat) vacant: Option<Tick>,
-    /// When the room is to be called, as noted in [`Rooms`](super::Rooms).
-    pub(in crate::chat) noted_due: Option<Tick>,
-    /// Bytes of the archive, as noted there.
-    pub(in crate::chat) noted_bytes: usize,
 }
 
 /// What a newcomer is sent of the past.
@@ -50,9 +44,6 @@ impl ChatState {
             names: Names::new(random),
             presence: None,
             archive: Archive::new(seq + 1, bounds),
-            vacant: None,
-            noted_due: None,
-            noted_bytes: 0,
         }
     }
 

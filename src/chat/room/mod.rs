@@ -65,8 +65,6 @@ pub struct Room {
     /// Members that have not departed. The others only wait for their last bytes.
     present: u32,
     pub(in crate::chat) memory: Option<Box<ChatState>>,
-    /// What the lanes reserved when that was last noted.
-    pub(in crate::chat) noted_bytes: usize,
 }
 
 impl Room {
@@ -86,7 +84,6 @@ impl Room {
             arrivals: 0,
             present: 0,
             memory: None,
-            noted_bytes: 0,
         }
     }
 

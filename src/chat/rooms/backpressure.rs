@@ -14,7 +14,7 @@ use crate::time::Tick;
 impl Rooms {
     /// Bytes that all lanes reserve.
     pub fn lanes(&self) -> usize {
-        self.lanes
+        self.lanes.total()
     }
 
     /// Whether nothing may be heard in a room until its hand has come round: then nobody falls behind but
@@ -25,7 +25,7 @@ impl Rooms {
 
     /// Whether so much waits in a room that is on its way around.
     fn fills(&self, room: &Room) -> bool {
-        room.is_full() || self.lanes > self.limits.room_buffer_total && room.is_busy()
+        room.is_full() || self.lanes.total() > self.limits.room_buffer_total && room.is_busy()
     }
 
     /// Whether nobody is to be heard in a room for now: it is full, or it waits for those who lag.
@@ -36,28 +36,26 @@ impl Rooms {
 
     /// The lanes of a room may have grown or shrunk.
     pub fn weigh(&mut self, key: RoomKey) {
-        if let Some(room) = self.rooms.get_mut(key.0 as usize) {
-            let bytes = room.reserved();
-            self.lanes = self.lanes + bytes - room.noted_bytes;
-            room.noted_bytes = bytes;
+        if let Some(room) = self.rooms.get(key.0 as usize) {
+            self.lanes.set(key, room.reserved());
         }
     }
 
     /// Where all lanes together hold too much, the largest forget what only those who lag still want.
     /// Returns how many lanes' followers lost something.
     pub fn cut_lanes(&mut self) -> u64 {
-        if self.lanes <= self.limits.room_buffer_total {
+        if self.lanes.total() <= self.limits.room_buffer_total {
             return 0;
         }
-        // One look at all rooms, however many are to be cut: most have nothing on their lanes.
+        // One look at all rooms that have something on their lanes, however many are to be cut.
         let mut largest: BinaryHeap<(usize, RoomKey)> = self
-            .iter()
-            .filter(|(_, room)| room.noted_bytes > 0)
-            .map(|(key, room)| (room.wanted_by_laggards(), key))
+            .lanes
+            .keys()
+            .filter_map(|key| Some((self.get(key)?.wanted_by_laggards(), key)))
             .filter(|(wanted, _)| *wanted > 0)
             .collect();
         let mut cut = 0;
-        while self.lanes > self.limits.room_buffer_total
+        while self.lanes.total() > self.limits.room_buffer_total
             && let Some((_, key)) = largest.pop()
         {
             if let Some(room) = self.get_mut(key) {

@@ -132,6 +132,7 @@ impl Rooms {
             .as_mut()
             .and_then(|memory| memory.arrive(key, number, wanted, left, roster, now));
         let seat = room.join(key, encoding);
+        self.vacant.cancel(room_key);
         let member = Member {
             place: Place {
                 room: room_key,

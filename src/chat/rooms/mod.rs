@@ -4,8 +4,6 @@ mod backpressure;
 pub(in crate::chat) mod conversation;
 mod timers;
 
-use std::collections::BTreeSet;
-
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 use slab::Slab;
@@ -17,6 +15,8 @@ use crate::chat::members::session::Sessions;
 use crate::chat::{Format, Room};
 use crate::ids::RoomKey;
 use crate::random::Random;
+use crate::ranked::Ranked;
+use crate::schedule::Schedule;
 use crate::time::Tick;
 
 /// As many rooms as the limit allows are in use.
@@ -37,18 +37,16 @@ pub struct Rooms {
     pub(in crate::chat) sessions: Sessions,
     pub(in crate::chat) heard: DedupWindow,
     pub(in crate::chat) compressor: Compressor,
-    /// Rooms that have something to announce or to forget, by when.
-    pub(in crate::chat) agenda: BTreeSet<(Tick, RoomKey)>,
-    /// Rooms that nobody is in, by since when.
-    pub(in crate::chat) vacant: BTreeSet<(Tick, RoomKey)>,
-    /// Bytes of all archives.
-    pub(in crate::chat) archived: usize,
+    /// When rooms have something to announce or to forget.
+    pub(in crate::chat) agenda: Schedule<RoomKey>,
+    /// When the rooms that nobody is in were left: the first of them makes way where another needs its place.
+    pub(in crate::chat) vacant: Schedule<RoomKey>,
+    /// Bytes of the archives.
+    pub(in crate::chat) archives: Ranked<RoomKey>,
     /// Times that something was forgotten because all archives held too much.
     pub(in crate::chat) archives_cut: u64,
-    /// Rooms whose archives hold anything, by how many bytes: the largest is last.
-    pub(in crate::chat) archives: BTreeSet<(usize, RoomKey)>,
-    /// Bytes of all lanes.
-    pub(in crate::chat) lanes: usize,
+    /// Bytes that the lanes reserve.
+    pub(in crate::chat) lanes: Ranked<RoomKey>,
 }
 
 /// What bounds rooms.
@@ -113,12 +111,11 @@ impl Rooms {
             compressor: Compressor::new(limits.compression_level, limits.compression_threshold),
             random,
             limits,
-            agenda: BTreeSet::new(),
-            vacant: BTreeSet::new(),
-            archived: 0,
+            agenda: Schedule::default(),
+            vacant: Schedule::default(),
+            archives: Ranked::default(),
             archives_cut: 0,
-            archives: BTreeSet::new(),
-            lanes: 0,
+            lanes: Ranked::default(),
         }
     }
 
@@ -156,7 +153,7 @@ impl Rooms {
 
     /// Bytes that all archives take.
     pub fn archived(&self) -> usize {
-        self.archived
+        self.archives.total()
     }
 
     /// How often a room's archive was cut, or a room that nobody was in forgotten, because all archives together
@@ -212,8 +209,7 @@ impl Rooms {
                     memory.presence = None;
                 }
                 if is_empty {
-                    memory.vacant = Some(now);
-                    self.vacant.insert((now, key));
+                    self.vacant.set(key, now);
                 }
                 self.settle(key);
             }
@@ -221,7 +217,7 @@ impl Rooms {
     }
 
     pub(in crate::chat) fn close_longest_vacant(&mut self) -> bool {
-        let Some(&(_, key)) = self.vacant.first() else {
+        let Some((_, key)) = self.vacant.first() else {
             return false;
         };
         self.close(key);
@@ -233,16 +229,11 @@ impl Rooms {
         if let Ok(entry) = self.by_path.find_entry(hash, |&other| other == key) {
             entry.remove();
         }
-        let Some(room) = self.rooms.try_remove(key.0 as usize) else {
-            return;
-        };
-        self.lanes -= room.noted_bytes;
-        if let Some(memory) = room.memory {
-            self.archived -= memory.noted_bytes;
-            self.archives.remove(&(memory.noted_bytes, key));
-            memory.noted_due.map(|due| self.agenda.remove(&(due, key)));
-            memory.vacant.map(|since| self.vacant.remove(&(since, key)));
-        }
+        self.rooms.try_remove(key.0 as usize);
+        self.lanes.remove(key);
+        self.archives.remove(key);
+        self.agenda.cancel(key);
+        self.vacant.cancel(key);
         if self.rooms.is_empty() {
             self.rooms = Slab::new();
             self.by_path = HashTable::new();

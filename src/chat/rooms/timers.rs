@@ -13,7 +13,7 @@ const CALLS: usize = 64;
 impl Rooms {
     /// When [`Rooms::call`] is to be called.
     pub fn due(&self) -> Option<Tick> {
-        let agenda = self.agenda.first().map(|&(due, _)| due);
+        let agenda = self.agenda.first().map(|(due, _)| due);
         [agenda, self.sessions.due(), self.heard.due()]
             .into_iter()
             .flatten()
@@ -26,12 +26,9 @@ impl Rooms {
         self.heard.forget(now);
         let mut in_motion = Vec::new();
         for _ in 0..CALLS {
-            let Some(&(due, key)) = self.agenda.first() else {
+            let Some(key) = self.agenda.pop_due(now) else {
                 break;
             };
-            if due > now {
-                break;
-            }
             if self.call_room(key, roster, now) {
                 in_motion.push(key);
             }
@@ -48,16 +45,14 @@ impl Rooms {
         let Some(memory) = &mut room.memory else {
             return false;
         };
-        if memory.vacant.is_some_and(|since| since.after(ttl) <= now) {
+        let vacant = self.vacant.get(key);
+        if vacant.is_some_and(|since| since.after(ttl) <= now) {
             self.close(key);
             return false;
         }
         if is_full {
             // As with what is said: it waits until the hand has come round.
-            if let Some(noted) = memory.noted_due.replace(now.after(1)) {
-                self.agenda.remove(&(noted, key));
-            }
-            self.agenda.insert((now.after(1), key));
+            self.agenda.set(key, now.after(1));
             return false;
         }
         memory.archive.expire(now);
@@ -80,57 +75,35 @@ impl Rooms {
     pub(in crate::chat) fn settle(&mut self, key: RoomKey) {
         self.weigh(key);
         let ttl = self.limits.history_ttl;
-        let Some(room) = self.rooms.get_mut(key.0 as usize) else {
+        let Some(room) = self.rooms.get(key.0 as usize) else {
             return;
         };
-        let is_empty = room.is_empty();
-        let Some(memory) = &mut room.memory else {
+        let Some(memory) = &room.memory else {
             return;
         };
-        if !is_empty && let Some(since) = memory.vacant.take() {
-            self.vacant.remove(&(since, key));
-        }
-        let closes = memory.vacant.map(|since| since.after(ttl));
+        let vacant = self.vacant.get(key);
+        let closes = vacant.map(|since| since.after(ttl));
         let due = memory.due().into_iter().chain(closes).min();
-        if due != memory.noted_due {
-            if let Some(noted) = memory.noted_due {
-                self.agenda.remove(&(noted, key));
-            }
-            if let Some(due) = due {
-                self.agenda.insert((due, key));
-            }
-            memory.noted_due = due;
-        }
+        self.agenda.set(key, due);
         self.weigh_archive(key);
         self.keep_archives_small();
     }
 
     /// The archive of a room may have grown or shrunk.
     fn weigh_archive(&mut self, key: RoomKey) {
-        let room = self.rooms.get_mut(key.0 as usize);
-        let Some(memory) = room.and_then(|room| room.memory.as_mut()) else {
-            return;
-        };
-        let bytes = memory.archive.reserved();
-        let noted = std::mem::replace(&mut memory.noted_bytes, bytes);
-        if bytes == noted {
-            return;
-        }
-        self.archived = self.archived - noted + bytes;
-        self.archives.remove(&(noted, key));
-        if bytes > 0 {
-            self.archives.insert((bytes, key));
+        if let Some(room) = self.rooms.get(key.0 as usize) {
+            self.archives.set(key, room.archived());
         }
     }
 
     /// All archives together hold too much: first those of empty rooms go, then half of the largest.
     fn keep_archives_small(&mut self) {
-        while self.archived > self.limits.history_size_total {
+        while self.archives.total() > self.limits.history_size_total {
             self.archives_cut += 1;
             if self.close_longest_vacant() {
                 continue;
             }
-            let Some(&(_, key)) = self.archives.last() else {
+            let Some(key) = self.archives.largest() else {
                 return;
             };
             let room = self.rooms.get_mut(key.0 as usize);
