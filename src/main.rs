@@ -3,6 +3,7 @@
 mod cli;
 mod logger;
 
+use std::env;
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -14,13 +15,17 @@ use hushd::http::{Origins, Page, Site};
 use hushd::server::{Kernel, Server, listen_at};
 use log::{info, warn};
 
-use cli::{Cli, Config};
+use cli::{Cli, CommandLine, Config};
 
 /// The exit code for a command line that makes no sense.
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let line = match CommandLine::new(env::args_os(), env::vars_os(), &Cli::variables()) {
+        Ok(line) => line,
+        Err(error) => return fail(USAGE, &error),
+    };
+    let cli = match Cli::try_parse_from(&line.arguments) {
         Ok(cli) => cli,
         Err(error)
             if matches!(
@@ -34,27 +39,30 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             };
         }
-        Err(error) => return fail(USAGE, &sentence(&error)),
+        Err(error) => return fail(USAGE, &line.explain(&sentence(&error))),
     };
-    let (log_level, send_buffer) = (cli.log_level, cli.send_buffer);
+    let log_level = cli.log_level();
     let open_files = rlimit::increase_nofile_limit(rlimit::INFINITY).unwrap_or(1024);
     let config = match cli.config(open_files) {
         Ok(config) => config,
-        Err(error) => return fail(USAGE, &error),
+        Err(error) => return fail(USAGE, &line.explain(&error)),
     };
-    match logger::start(log_level)
-        .map_err(Into::into)
-        .and_then(|()| serve(config, send_buffer))
-    {
+    if let Err(error) = logger::start(log_level) {
+        return fail(1, &error.to_string());
+    }
+    for warning in line.warnings() {
+        warn!("{warning}");
+    }
+    match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(1, &error.to_string()),
     }
 }
 
-fn serve(config: Config, send_buffer: usize) -> Result<(), Box<dyn Error>> {
+fn serve(config: Config) -> Result<(), Box<dyn Error>> {
     let mut listeners = Vec::new();
     for addresses in &config.listen {
-        let opened = listen_at(addresses, send_buffer)
+        let opened = listen_at(addresses, config.send_buffer)
             .map_err(|(address, error)| format!("cannot listen on {address}: {error}"))?;
         listeners.extend(opened);
     }

@@ -196,7 +196,7 @@ fn replayed(server: &Server, path: &str) -> usize {
 
 #[test]
 fn the_history_of_a_room_is_bounded_in_bytes() {
-    let server = Server::start(&["--history-bytes", "3K"]);
+    let server = Server::start(&["--history-size", "3K"]);
     say_much(&mut Client::join(&server, "/"), 40);
     let bytes = replayed(&server, "/");
     assert!((2_000..=3_072).contains(&bytes), "{bytes}");
@@ -204,7 +204,7 @@ fn the_history_of_a_room_is_bounded_in_bytes() {
 
 #[test]
 fn all_histories_together_are_bounded_in_bytes() {
-    let server = Server::start(&["--history-bytes", "6K", "--histories-bytes", "8K"]);
+    let server = Server::start(&["--history-size", "6K", "--history-size-total", "8K"]);
     let mut talkers = ["/a", "/b", "/c"].map(|path| Client::join(&server, path));
     talkers.iter_mut().for_each(|talker| say_much(talker, 20));
     let bytes = ["/a", "/b", "/c"].map(|path| replayed(&server, path));

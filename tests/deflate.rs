@@ -282,7 +282,7 @@ fn rates_hold_for_what_comes_out_of_a_message() {
 
 #[test]
 fn a_bomb_stops_at_the_limit_and_holds_nothing() {
-    let server = Server::start(&["--max-message=256K", "--lane-bytes=8M"]);
+    let server = Server::start(&["--max-message=256K", "--room-buffer=8M"]);
     let bomb = deflated(&vec![b'a'; 200 << 20]);
     assert!(bomb.len() < 256 << 10);
     drop(Peer::join_with(&server, "/", OFFER));

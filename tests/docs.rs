@@ -8,6 +8,7 @@ use std::process::Command;
 
 /// One option, as `hushd --help` tells it.
 struct OptionHelp {
+    heading: String,
     name: String,
     value: String,
     default: String,
@@ -57,26 +58,39 @@ fn options() -> Vec<OptionHelp> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hushd"));
     let output = command.arg("--help").env_clear().output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
-    let all = help.split("\n      --").skip(1).map(|block| {
-        let (head, text) = block.split_once('\n').unwrap();
-        let text = text.split("\n  -").next().unwrap();
-        let (name, value) = head.split_once(" <").unwrap();
-        let mut what = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        OptionHelp {
-            name: format!("--{name}"),
-            value: value.trim_end_matches('>').to_owned(),
-            variable: cut(&mut what, "env: ").unwrap(),
-            default: cut(&mut what, "default: ").unwrap_or_default(),
-            what: what.trim().to_owned(),
+    let mut found = Vec::new();
+    // The first section has `--help` and `--version`, which have a letter too and no variable.
+    let (_, sections) = help.split_once("\nOptions:\n").unwrap();
+    let lines: Vec<&str> = sections.lines().collect();
+    for section in lines.chunk_by(|_, next| next.is_empty() || next.starts_with(' ')) {
+        let (heading, lines) = section.split_first().unwrap();
+        let text = format!("\n{}", lines.join("\n"));
+        for block in text.split("\n      --").skip(1) {
+            let (head, text) = block.split_once('\n').unwrap();
+            let (name, value) = head.split_once(" <").unwrap();
+            let mut what = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            found.push(OptionHelp {
+                heading: heading.trim_end_matches(':').to_owned(),
+                name: format!("--{name}"),
+                value: value.trim_end_matches('>').to_owned(),
+                variable: cut(&mut what, "env: ").unwrap(),
+                default: cut(&mut what, "default: ").unwrap_or_default(),
+                what: what.trim().to_owned(),
+            });
         }
-    });
-    all.collect()
+    }
+    found
 }
 
 #[test]
 fn the_readme_has_every_option_with_its_default_as_the_help_tells_it() {
-    let mut table = String::from("| option | default | |\n|---|---|---|\n");
+    let mut table = String::new();
+    let mut heading = String::new();
     for option in options() {
+        if option.heading != heading {
+            heading = option.heading;
+            table += &format!("\n### {heading}\n\n| option | default | |\n|---|---|---|\n");
+        }
         let value = option.value.replace('|', "\\|");
         let default = match option.default.as_str() {
             "" => "none".to_owned(),
@@ -91,7 +105,7 @@ fn the_readme_has_every_option_with_its_default_as_the_help_tells_it() {
     }
     assert!(
         read("README.md").contains(&table),
-        "README.md needs this table:\n\n{table}"
+        "README.md needs these tables:\n{table}"
     );
 }
 
@@ -113,8 +127,8 @@ fn every_option_is_a_variable_of_its_name() {
         for (start, _) in text.match_indices("HUSHD_") {
             let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
             let name = text[start..].split(|c| !is_part(c)).next().unwrap();
-            // The tests' own: which server to run.
-            let is_known = known(name) || name == "HUSHD_BIN";
+            // Beside options: what all variables begin with, and the tests' own (which server to run).
+            let is_known = known(name) || ["HUSHD_", "HUSHD_BIN"].contains(&name);
             assert!(is_known, "{}: {name}", file.display());
         }
     }

@@ -18,11 +18,11 @@ pub struct Limits {
     /// Whether those on this machine are held to that too: a proxy's clients all come from there.
     pub count_loopback: bool,
     /// Connections that have not finished their handshake; one more ends the oldest
-    /// (`--max-handshaking`).
+    /// (`--max-handshakes`).
     pub max_handshakes: usize,
     /// Rooms (`--max-rooms`).
     pub max_rooms: usize,
-    /// Request heads (`--max-head`, `--max-line`, `--max-headers`).
+    /// Request heads (`--max-request`, `--max-line`, `--max-headers`).
     pub head: HeadLimits,
     /// Bytes of a message (`--max-message`).
     pub max_message: usize,
@@ -30,17 +30,17 @@ pub struct Limits {
     pub max_frames: u32,
     /// From the first byte of a message to its last (`--message-timeout`).
     pub message_timeout: Duration,
-    /// Bytes of unfinished request heads in all (`--max-heads`).
+    /// Bytes of unfinished request heads in all (`--max-request-total`).
     pub max_request_total: usize,
-    /// Bytes of unfinished messages in all (`--max-half-messages`).
+    /// Bytes of unfinished messages in all (`--partial-messages-total`).
     pub partial_messages_total: usize,
-    /// Bytes owed to single clients, in all (`--max-owed-in-all`).
+    /// Bytes owed to single clients, in all (`--client-buffer-total`).
     pub client_buffer_total: usize,
-    /// Bytes owed to one client alone (`--max-owed`).
+    /// Bytes owed to one client alone (`--client-buffer`).
     pub client_buffer: usize,
-    /// Bytes that one lane of a room remembers (`--lane-bytes`).
+    /// Bytes that one lane of a room remembers (`--room-buffer`).
     pub room_buffer: usize,
-    /// Bytes that all lanes remember (`--lanes-bytes`).
+    /// Bytes that all lanes remember (`--room-buffer-total`).
     pub room_buffer_total: usize,
     /// Messages a second of one client (`--message-rate`).
     pub message_rate: u32,
@@ -64,13 +64,13 @@ pub struct Limits {
     pub compression_level: u32,
     /// Bytes of the smallest message that is compressed (`--compression-threshold`).
     pub compression_threshold: usize,
-    /// The longest rest of a room under load (`--gather`).
+    /// The longest rest of a room under load (`--batch-delay`).
     pub batch_delay: Duration,
     /// Messages that a newcomer is sent; a hundred times as many are held (`--history`).
     pub history: usize,
-    /// Bytes of one room's history (`--history-bytes`).
+    /// Bytes of one room's history (`--history-size`).
     pub history_size: usize,
-    /// Bytes of all histories (`--histories-bytes`).
+    /// Bytes of all histories (`--history-size-total`).
     pub history_size_total: usize,
     /// For how long messages, empty rooms and sessions are remembered (`--history-ttl`).
     pub history_ttl: Duration,
@@ -240,14 +240,14 @@ impl Limits {
         let unfit = |sentence: String| Err(Unfit(sentence));
         for (option, value) in [
             ("--max-connections", self.max_connections),
-            ("--max-handshaking", self.max_handshakes),
-            ("--max-head", self.head.max_head),
+            ("--max-handshakes", self.max_handshakes),
+            ("--max-request", self.head.max_head),
             ("--max-line", self.head.max_line),
             ("--max-headers", self.head.max_headers),
             ("--max-rooms", self.max_rooms),
             ("--max-message", self.max_message),
             ("--max-frames", self.max_frames as usize),
-            ("--max-owed", self.client_buffer),
+            ("--client-buffer", self.client_buffer),
         ] {
             if value == 0 {
                 return unfit(format!("{option} must be at least 1"));
@@ -268,26 +268,26 @@ impl Limits {
                     + self.budget.read.div_ceil(SMALLEST_FRAME) * ENVELOPE
                     + ENVELOPE);
             return unfit(format!(
-                "--lane-bytes {} is too small for --max-message {}: it must be at least {needed}",
+                "--room-buffer {} is too small for --max-message {}: it must be at least {needed}",
                 self.room_buffer, self.max_message
             ));
         }
         for ((all, all_bytes), (one, one_bytes)) in [
             (
-                ("--lanes-bytes", self.room_buffer_total),
-                ("--lane-bytes", self.room_buffer),
+                ("--room-buffer-total", self.room_buffer_total),
+                ("--room-buffer", self.room_buffer),
             ),
             (
-                ("--max-owed-in-all", self.client_buffer_total),
-                ("--max-owed", self.client_buffer),
+                ("--client-buffer-total", self.client_buffer_total),
+                ("--client-buffer", self.client_buffer),
             ),
             (
-                ("--max-half-messages", self.partial_messages_total),
+                ("--partial-messages-total", self.partial_messages_total),
                 ("--max-message", self.max_message),
             ),
             (
-                ("--max-heads", self.max_request_total),
-                ("--max-head", self.head.max_head),
+                ("--max-request-total", self.max_request_total),
+                ("--max-request", self.head.max_head),
             ),
         ] {
             if all_bytes < one_bytes {
@@ -298,7 +298,7 @@ impl Limits {
         }
         if self.history_size_total < self.history_size {
             return unfit(format!(
-                "--histories-bytes {} is less than --history-bytes {}",
+                "--history-size-total {} is less than --history-size {}",
                 self.history_size_total, self.history_size
             ));
         }
@@ -383,14 +383,14 @@ mod tests {
                     client_buffer: 0,
                     ..base()
                 },
-                "--max-owed must be at least 1",
+                "--client-buffer must be at least 1",
             ),
             (
                 Limits {
                     room_buffer: 1 << 20,
                     ..base()
                 },
-                "--lane-bytes 1048576 is too small",
+                "--room-buffer 1048576 is too small",
             ),
             (
                 Limits {
@@ -404,7 +404,7 @@ mod tests {
                     room_buffer_total: 1 << 20,
                     ..base()
                 },
-                "--lanes-bytes",
+                "--room-buffer-total",
             ),
             (
                 Limits {

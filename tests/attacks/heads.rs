@@ -117,8 +117,8 @@ fn half_a_head_that_asks_for_a_head_is_answered_without_a_body() {
 
 #[test]
 fn the_oldest_request_makes_room_where_too_many_have_not_come() {
-    let options = ["--max-handshaking=20", "--handshake-timeout=600"];
-    attacked("--max-handshaking", &options, MIB, |server| {
+    let options = ["--max-handshakes=20", "--handshake-timeout=600"];
+    attacked("--max-handshakes", &options, MIB, |server| {
         let mut streams: Vec<_> = (0..30).map(|_| server.connect()).collect();
         assert!(eventually(|| server.count("handshakes_over_limit") == 10));
         for (n, stream) in streams.iter_mut().enumerate() {
@@ -132,8 +132,8 @@ fn the_oldest_request_makes_room_where_too_many_have_not_come() {
 
 #[test]
 fn the_size_of_a_request_its_lines_and_its_headers() {
-    let options = ["--max-head=500", "--max-line=300", "--max-headers=6"];
-    attacked("--max-head", &options, MIB, |server| {
+    let options = ["--max-request=500", "--max-line=300", "--max-headers=6"];
+    attacked("--max-request", &options, MIB, |server| {
         let ask = |path: &str, lines: &str| {
             let request = upgrade(server, path, lines);
             (request.len(), ask(server, request.as_bytes()).status)

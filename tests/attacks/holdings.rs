@@ -30,8 +30,8 @@ const CHAT: &str = "Sec-WebSocket-Protocol: chat.v1\r\n";
 
 #[test]
 fn owed_to_one_client() {
-    let options = [&SMALL[..], &["--max-owed=64K"]].concat();
-    attacked("--max-owed", &options, MIB, |server| {
+    let options = [&SMALL[..], &["--client-buffer=64K"]].concat();
+    attacked("--client-buffer", &options, MIB, |server| {
         let mut modest = join_deaf(server, "/owed", CHAT);
         let mut greedy = join_deaf(server, "/owed", CHAT);
         ask_without_reading(&mut modest, 10);
@@ -49,7 +49,7 @@ fn owed_to_one_client() {
 fn the_send_buffer_is_as_large_as_it_was_set() {
     // What the kernel does not take is owed by the server: of 40 KB, most of it or nothing.
     for (buffer, dropped) in [("--send-buffer=4K", 1), ("--send-buffer=128K", 0)] {
-        let options = [&SMALL[1..], &[buffer, "--max-owed=16K"]].concat();
+        let options = [&SMALL[1..], &[buffer, "--client-buffer=16K"]].concat();
         attacked(buffer, &options, MIB, |server| {
             let mut deaf = join_deaf(server, "/deaf", CHAT);
             let mut other = Peer::join(server, "/other");
@@ -70,8 +70,8 @@ fn the_send_buffer_is_as_large_as_it_was_set() {
 
 #[test]
 fn owed_to_all_together() {
-    let options = [&SMALL[..], &["--max-owed-in-all=1M"]].concat();
-    attacked("--max-owed-in-all", &options, 2 * MIB, |server| {
+    let options = [&SMALL[..], &["--client-buffer-total=1M"]].concat();
+    attacked("--client-buffer-total", &options, 2 * MIB, |server| {
         let mut greedy: Vec<_> = (0..8).map(|_| join_deaf(server, "/owed", CHAT)).collect();
         for peer in &mut greedy {
             ask_without_reading(peer, 10_000); // 400 KB, of which each may be owed 1 MiB
@@ -84,7 +84,7 @@ fn owed_to_all_together() {
 /// With these, half messages of up to a megabyte come as fast as they can be sent.
 const MEGABYTES: [&str; 4] = [
     "--max-message=1M",
-    "--lane-bytes=16M",
+    "--room-buffer=16M",
     "--byte-rate=0",
     "--message-rate=0",
 ];
@@ -147,12 +147,12 @@ fn half_messages_of_every_size_that_grow_side_by_side_and_go() {
 #[test]
 fn the_largest_half_message_ends_and_the_others_go_on() {
     let options = [
-        "--max-half-messages=1M",
+        "--partial-messages-total=1M",
         "--byte-rate=0",
         "--max-message=512K",
-        "--lane-bytes=16M",
+        "--room-buffer=16M",
     ];
-    attacked("--max-half-messages", &options, 2 * MIB, |server| {
+    attacked("--partial-messages-total", &options, 2 * MIB, |server| {
         let mut small: Vec<_> = (0..4).map(|_| Peer::join(server, "/half")).collect();
         for peer in &mut small {
             peer.send(0x02, b"a begin");
@@ -183,8 +183,8 @@ fn the_largest_half_message_ends_and_the_others_go_on() {
 #[test]
 fn heads_of_all_together() {
     attacked(
-        "--max-heads",
-        &["--max-heads=16K", "--handshake-timeout=60"],
+        "--max-request-total",
+        &["--max-request-total=16K", "--handshake-timeout=60"],
         MIB,
         |server| {
             let half = format!("GET /{} HTTP/1.1\r\n", "x".repeat(6_000));
@@ -228,10 +228,14 @@ fn no_progress() {
 fn all_rooms_together() {
     let options = [
         &SMALL[..],
-        &["--max-message=4K", "--lane-bytes=1M", "--lanes-bytes=4M"],
+        &[
+            "--max-message=4K",
+            "--room-buffer=1M",
+            "--room-buffer-total=4M",
+        ],
     ]
     .concat();
-    attacked("--lanes-bytes", &options, 8 * MIB, |server| {
+    attacked("--room-buffer-total", &options, 8 * MIB, |server| {
         // Each of them alone would be remembered a megabyte.
         let mut rooms: Vec<_> = (0..20)
             .map(|n| {

@@ -191,7 +191,7 @@ fn a_full_room_hears_its_talkers_later_and_loses_nothing() {
         "--message-rate=0",
         "--byte-rate=0",
         "--max-message=1K",
-        "--lane-bytes=1M",
+        "--room-buffer=1M",
     ];
     attacked("a full room", &options, 8 * MIB, |server| {
         // More than a turn visits, so that what one turn hears is not through before the next.

@@ -45,6 +45,13 @@ impl Server {
         Server::start_as(Command::new(binary()), options)
     }
 
+    /// The same with these variables in its environment.
+    pub fn start_with_variables(variables: &[(&str, &str)], options: &[&str]) -> Server {
+        let mut command = Command::new(binary());
+        command.envs(variables.iter().copied());
+        Server::start_as(command, options)
+    }
+
     /// The same, as a child that may hold only so many open files.
     pub fn start_with_open_files(limit: usize, options: &[&str]) -> Server {
         let mut shell = Command::new("sh");
@@ -59,6 +66,7 @@ impl Server {
         let child = command
             .args(["--listen", "127.0.0.1:0"])
             .args(options)
+            .env_remove("HUSHD_BIN") // it would be warned of
             .stdout(writer.try_clone().unwrap())
             .stderr(writer)
             .spawn()
