@@ -15,9 +15,9 @@ pub use format::said::{Said, What};
 pub use format::v1;
 pub use members::{Member, Roster};
 pub use room::round::Ends;
-pub use room::{Place, Room};
+pub use room::{Backlog, Place, Room};
 pub use rooms::conversation::{Arrival, Greeting, Question, Verdict};
-pub use rooms::{RoomLimits, Rooms, TooManyRooms};
+pub use rooms::{Moved, RoomLimits, Rooms, TooManyRooms};
 
 #[cfg(test)]
 mod tests;

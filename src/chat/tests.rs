@@ -114,11 +114,10 @@ impl House {
         let member = self.people[&key].member.clone();
         self.rooms.depart(key, &member, &self.people, self.now);
         self.people.remove(&key);
-        let room = self.rooms.get_mut(member.place.room).unwrap();
-        if let Some(moved) = room.leave(member.place.seat, member.place.encoding) {
-            self.people.get_mut(&moved).unwrap().member.place.seat = member.place.seat;
+        if let Some(moved) = self.rooms.leave(member.place, None, self.now) {
+            let person = self.people.get_mut(&moved.key).unwrap();
+            person.member.place.seat = moved.seat;
         }
-        self.rooms.was_left(member.place.room, self.now);
     }
 
     fn say(&mut self, key: ConnectionKey, message: Message<'_>) {

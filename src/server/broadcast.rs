@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::clock::TimeSlice;
 use super::{Moment, Network, Server};
-use crate::chat::{Ends, Room};
+use crate::chat::{Backlog, Ends};
 use crate::ids::RoomKey;
 
 /// So many messages are worth a lap of their own, and so many bytes: a room does not gather more.
@@ -94,7 +94,7 @@ impl<N: Network> Server<N> {
 
     fn serve_room(&mut self, round: &mut BusyRoom, slice: &mut Slice) -> Leaves {
         while slice.visits > 0 {
-            let Some((key, ends)) = self.rooms.get_mut(round.room).and_then(Room::advance) else {
+            let Some((key, ends)) = self.rooms.advance(round.room) else {
                 return Leaves::Finished;
             };
             slice.visits = slice.visits.saturating_sub(self.write_all(key));
@@ -105,12 +105,9 @@ impl<N: Network> Server<N> {
             if ends == Ends::Nothing {
                 continue;
             }
-            let Some(room) = self.rooms.get_mut(round.room) else {
+            let Some(Backlog { messages, bytes }) = self.rooms.round_ended(round.room, ends) else {
                 return Leaves::Finished;
             };
-            let (messages, bytes) = room.waiting();
-            room.came_round(ends);
-            self.rooms.weigh(round.room);
             self.resume_room(round.room);
             if ends == Ends::Everything {
                 return Leaves::Finished;

@@ -187,24 +187,17 @@ impl<N: Network> Server<N> {
 
     /// A seat is left by somebody whose cursor stood there if it lagged.
     fn leave_room(&mut self, place: Place, lagged: Option<Offset>) {
-        let Some(room) = self.rooms.get_mut(place.room) else {
-            return;
-        };
-        room.cursor_moved(place.encoding, lagged, None);
-        let moved = room.leave(place.seat, place.encoding);
-        self.rooms.weigh(place.room);
-        if let Some(key) = moved {
-            if let Some(connection) = self.connections.get_mut(key.0 as usize) {
-                connection.moved(place.seat);
+        if let Some(moved) = self.rooms.leave(place, lagged, self.now.tick()) {
+            if let Some(connection) = self.connections.get_mut(moved.key.0 as usize) {
+                connection.moved(moved.seat);
             }
-            self.write_all(key);
+            self.write_all(moved.key);
         }
-        if self.rooms.get(place.room).is_some_and(Room::is_empty) {
+        if self.rooms.get(place.room).is_none_or(Room::is_empty) {
             // Its key may soon be that of another room.
             self.parked.remove(&place.room);
         } else {
             self.resume_room(place.room);
         }
-        self.rooms.was_left(place.room, self.now.tick());
     }
 }

@@ -143,15 +143,10 @@ impl<N: Network> Server<N> {
         if lags {
             connection.flags.set(Flags::LAGS);
         }
-        if let Some(place) = place
-            && let Some(room) = self.rooms.get_mut(place.room)
-        {
-            room.visited(place.encoding, cursor);
+        if let Some(place) = place {
+            self.rooms.visited(place, cursor);
             if from != to {
-                room.cursor_moved(place.encoding, from, to);
-                if to.is_none() {
-                    self.rooms.weigh(place.room);
-                }
+                self.rooms.cursor_moved(place, from, to);
                 self.resume_room(place.room);
             }
         }

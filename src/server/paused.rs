@@ -61,8 +61,7 @@ impl<N: Network> Server<N> {
     fn note_room_deadline(&mut self, key: RoomKey) {
         let now = self.tick();
         if self.parked.contains_key(&key)
-            && let Some(room) = self.rooms.get_mut(key)
-            && let Some(until) = room.waits_until(now)
+            && let Some(until) = self.rooms.waits_until(key, now)
         {
             self.waiting.insert((until, key));
         }
@@ -76,9 +75,7 @@ impl<N: Network> Server<N> {
                 return;
             }
             self.waiting.pop_first();
-            if let Some(room) = self.rooms.get_mut(key) {
-                room.wait_no_longer(now);
-            }
+            self.rooms.stop_waiting(key, now);
             self.resume_room(key);
         }
     }

@@ -42,6 +42,15 @@ pub struct Place {
     pub encoding: Encoding,
 }
 
+/// What came to a room since the present round began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// Messages and announcements.
+    pub messages: u32,
+    /// Bytes of the lane that has the most.
+    pub bytes: usize,
+}
+
 /// A room.
 #[derive(Debug)]
 pub struct Room {
@@ -69,7 +78,7 @@ pub struct Room {
 
 impl Room {
     /// An empty room whose lanes remember at most `room_buffer` each.
-    pub fn new(path: &str, epoch: u64, room_buffer: usize) -> Room {
+    pub(in crate::chat) fn new(path: &str, epoch: u64, room_buffer: usize) -> Room {
         Room {
             path: path.into(),
             members: Vec::new(),
@@ -103,7 +112,7 @@ impl Room {
     }
 
     /// Takes a seat. The newcomer hears what is said from now on.
-    pub fn join(&mut self, key: ConnectionKey, encoding: Encoding) -> u32 {
+    pub(in crate::chat) fn join(&mut self, key: ConnectionKey, encoding: Encoding) -> u32 {
         let seat = self.members.len();
         self.members.push(key);
         self.hand.joined();
@@ -116,7 +125,11 @@ impl Room {
 
     /// Leaves a seat. The member of the last seat moves there, and is returned: it must be told its
     /// new seat, and offered what there is at once, since it may have moved behind the hand.
-    pub fn leave(&mut self, seat: u32, encoding: Encoding) -> Option<ConnectionKey> {
+    pub(in crate::chat) fn leave(
+        &mut self,
+        seat: u32,
+        encoding: Encoding,
+    ) -> Option<ConnectionKey> {
         let seat = seat as usize;
         if seat >= self.members.len() {
             return None;
@@ -285,7 +298,7 @@ impl Room {
     }
 
     /// Until when it waits for those who lag, if it does.
-    pub fn waits_until(&mut self, now: Tick) -> Option<Tick> {
+    pub(in crate::chat) fn waits_until(&mut self, now: Tick) -> Option<Tick> {
         if !self.waits(now) {
             return None;
         }
@@ -293,7 +306,7 @@ impl Room {
     }
 
     /// Goes on if it has waited long enough for those who lag.
-    pub fn wait_no_longer(&mut self, now: Tick) {
+    pub(in crate::chat) fn wait_no_longer(&mut self, now: Tick) {
         if self.waits_until(now).is_some_and(|until| until <= now) {
             self.waits_since = None;
             self.impatient_until = now.after(IMPATIENCE);
@@ -303,13 +316,16 @@ impl Room {
         }
     }
 
-    /// Messages and bytes (of the largest lane) that came since the present lap began.
-    pub fn waiting(&self) -> (u32, usize) {
+    /// What came since the present lap began.
+    pub(in crate::chat) fn backlog(&self) -> Backlog {
         let bytes = self
             .followed()
             .map(|followed| followed.lane.end() - followed.lap_began)
             .max();
-        (self.fresh, bytes.unwrap_or(0))
+        Backlog {
+            messages: self.fresh,
+            bytes: bytes.unwrap_or(0),
+        }
     }
 
     /// Bytes of heap that the lanes reserve.
@@ -321,7 +337,7 @@ impl Room {
 
     /// The next member that is to be offered what is new, and what that visit completes. Every visit
     /// is reported by [`Room::visited`], and then by [`Room::came_round`] if it completes something.
-    pub fn advance(&mut self) -> Option<(ConnectionKey, Ends)> {
+    pub(in crate::chat) fn advance(&mut self) -> Option<(ConnectionKey, Ends)> {
         let visit = self.hand.advance(self.members.len())?;
         Some((*self.members.get(visit.place)?, visit.ends))
     }
@@ -332,14 +348,14 @@ impl Room {
     }
 
     /// A member was offered everything there is, and its cursor stands here now.
-    pub fn visited(&mut self, encoding: Encoding, cursor: Offset) {
+    pub(in crate::chat) fn visited(&mut self, encoding: Encoding, cursor: Offset) {
         if let Some(followed) = &mut self.lanes[encoding.index()] {
             followed.low = followed.low.min(cursor);
         }
     }
 
     /// The hand has completed a lap, or everything: forgets what everybody has taken.
-    pub fn came_round(&mut self, ends: Ends) {
+    pub(in crate::chat) fn came_round(&mut self, ends: Ends) {
         let nobody_lags = self.lagging() == 0;
         for followed in self.lanes.iter_mut().flatten() {
             match ends {
@@ -358,7 +374,12 @@ impl Room {
 
     /// A member took some of what it was offered, or leaves: where its cursor stood if it lagged, and where
     /// it stands if it lags.
-    pub fn cursor_moved(&mut self, encoding: Encoding, from: Option<Offset>, to: Option<Offset>) {
+    pub(in crate::chat) fn cursor_moved(
+        &mut self,
+        encoding: Encoding,
+        from: Option<Offset>,
+        to: Option<Offset>,
+    ) {
         if let Some(followed) = &mut self.lanes[encoding.index()] {
             followed.cursor_moved(from, to);
         }

@@ -34,10 +34,15 @@ impl Rooms {
             .is_some_and(|room| self.fills(room) || room.waits(now))
     }
 
-    /// The lanes of a room may have grown or shrunk.
-    pub fn weigh(&mut self, key: RoomKey) {
-        if let Some(room) = self.rooms.get(key.0 as usize) {
-            self.lanes.set(key, room.reserved());
+    /// Until when a room waits for those who lag, if it does.
+    pub fn waits_until(&mut self, key: RoomKey, now: Tick) -> Option<Tick> {
+        self.get_mut(key)?.waits_until(now)
+    }
+
+    /// A room goes on if it has waited long enough for those who lag.
+    pub fn stop_waiting(&mut self, key: RoomKey, now: Tick) {
+        if let Some(room) = self.get_mut(key) {
+            room.wait_no_longer(now);
         }
     }
 
@@ -58,11 +63,11 @@ impl Rooms {
         while self.lanes.total() > self.limits.room_buffer_total
             && let Some((_, key)) = largest.pop()
         {
-            if let Some(room) = self.get_mut(key) {
+            if let Some(room) = self.rooms.get_mut(key.0 as usize) {
                 room.cut();
+                self.lanes.set(key, room.reserved());
+                cut += 1;
             }
-            self.weigh(key);
-            cut += 1;
         }
         cut
     }
@@ -72,8 +77,7 @@ impl Rooms {
 mod tests {
     use crate::chat::members::name::Called;
     use crate::chat::rooms::tests::LIMITS;
-    use crate::chat::{Encoding, Ends, RoomLimits, Rooms};
-    use crate::chat::{Format, Said, What};
+    use crate::chat::{Encoding, Ends, Format, Place, RoomLimits, Rooms, Said, What};
     use crate::feed::Offset;
     use crate::ids::{ConnectionKey, RoomKey};
     use crate::time::Tick;
@@ -89,17 +93,30 @@ mod tests {
         rooms.append(room, &said, (Tick(0), 0));
     }
 
+    /// A member of a room, which takes nothing.
+    fn join(rooms: &mut Rooms, room: RoomKey) -> Place {
+        let encoding = Encoding::PLAIN;
+        let seat = rooms
+            .get_mut(room)
+            .unwrap()
+            .join(ConnectionKey(room.0), encoding);
+        Place {
+            room,
+            seat,
+            encoding,
+        }
+    }
+
     /// The hand goes all the way round a room with one member, who takes nothing.
-    fn go_round(rooms: &mut Rooms, key: RoomKey) {
-        let room = rooms.get_mut(key).unwrap();
-        let start = room.lane(Encoding::PLAIN).unwrap().start();
-        while let Some((_, ends)) = room.advance() {
-            room.visited(Encoding::PLAIN, start);
+    fn go_round(rooms: &mut Rooms, place: Place) {
+        let start = rooms.get(place.room).unwrap().lane(place.encoding).unwrap();
+        let start = start.start();
+        while let Some((_, ends)) = rooms.advance(place.room) {
+            rooms.visited(place, start);
             if ends != Ends::Nothing {
-                room.came_round(ends);
+                rooms.round_ended(place.room, ends);
             }
         }
-        rooms.weigh(key);
     }
 
     #[test]
@@ -112,16 +129,16 @@ mod tests {
         let mut rooms = Rooms::new(7, limits);
         let [small, large] = ["/small", "/large"].map(|path| {
             let key = rooms.enter(path).unwrap();
-            let room = rooms.get_mut(key).unwrap();
-            room.join(ConnectionKey(key.0), Encoding::PLAIN);
-            room.cursor_moved(Encoding::PLAIN, None, Some(Offset::START));
-            key
+            let place = join(&mut rooms, key);
+            rooms.cursor_moved(place, None, Some(Offset::START));
+            place
         });
-        say(&mut rooms, small, &[1; 4_000]);
-        say(&mut rooms, large, &[1; 9_000]);
+        say(&mut rooms, small.room, &[1; 4_000]);
+        say(&mut rooms, large.room, &[1; 9_000]);
         go_round(&mut rooms, small);
         go_round(&mut rooms, large);
         assert_eq!(rooms.cut_lanes(), 0);
+        let [small, large] = [small.room, large.room];
         say(&mut rooms, small, &[2; 4_000]);
         assert!(rooms.lanes() > 15_000);
         assert!(rooms.is_full(small), "it is on its way round");
@@ -140,10 +157,7 @@ mod tests {
         };
         let mut rooms = Rooms::new(7, limits);
         let key = rooms.enter("/").unwrap();
-        rooms
-            .get_mut(key)
-            .unwrap()
-            .join(ConnectionKey(0), Encoding::PLAIN);
+        join(&mut rooms, key);
         say(&mut rooms, key, &[1; 4_000]);
         assert_eq!(rooms.cut_lanes(), 0);
         assert!(rooms.is_full(key) && rooms.lanes() >= 4_000);

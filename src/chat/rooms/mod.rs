@@ -2,6 +2,8 @@
 
 mod backpressure;
 pub(in crate::chat) mod conversation;
+mod delivery;
+mod eviction;
 mod timers;
 
 use hashbrown::HashTable;
@@ -12,8 +14,9 @@ use crate::chat::format::compress::Compressor;
 use crate::chat::history::archive::Bounds;
 use crate::chat::history::dedup::DedupWindow;
 use crate::chat::members::session::Sessions;
-use crate::chat::{Format, Room};
-use crate::ids::RoomKey;
+use crate::chat::{Format, Place, Room};
+use crate::feed::Offset;
+use crate::ids::{ConnectionKey, RoomKey};
 use crate::random::Random;
 use crate::ranked::Ranked;
 use crate::schedule::Schedule;
@@ -26,27 +29,37 @@ pub struct TooManyRooms;
 /// All rooms that somebody is in, or was in lately.
 #[derive(Debug)]
 pub struct Rooms {
-    pub(in crate::chat) rooms: Slab<Room>,
+    rooms: Slab<Room>,
     /// Keys into `rooms`, by the hash of the path. Seeded, so that nobody can aim at a bucket.
     by_path: HashTable<RoomKey>,
     hasher: SipHasher13,
     /// The room that was entered last: as a rule the next newcomer enters the same.
     entered: RoomKey,
-    pub(in crate::chat) limits: RoomLimits,
-    pub(in crate::chat) random: Random,
-    pub(in crate::chat) sessions: Sessions,
-    pub(in crate::chat) heard: DedupWindow,
-    pub(in crate::chat) compressor: Compressor,
+    limits: RoomLimits,
+    random: Random,
+    sessions: Sessions,
+    heard: DedupWindow,
+    compressor: Compressor,
     /// When rooms have something to announce or to forget.
-    pub(in crate::chat) agenda: Schedule<RoomKey>,
+    agenda: Schedule<RoomKey>,
     /// When the rooms that nobody is in were left: the first of them makes way where another needs its place.
-    pub(in crate::chat) vacant: Schedule<RoomKey>,
+    vacant: Schedule<RoomKey>,
     /// Bytes of the archives.
-    pub(in crate::chat) archives: Ranked<RoomKey>,
+    archives: Ranked<RoomKey>,
     /// Times that something was forgotten because all archives held too much.
-    pub(in crate::chat) archives_cut: u64,
+    archives_cut: u64,
     /// Bytes that the lanes reserve.
-    pub(in crate::chat) lanes: Ranked<RoomKey>,
+    lanes: Ranked<RoomKey>,
+}
+
+/// A member that has another seat, because the member of that seat left and it had the last one. It may have moved
+/// to where the round was already: it is to be offered at once what is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The member's connection.
+    pub key: ConnectionKey,
+    /// Its seat from now on.
+    pub seat: u32,
 }
 
 /// What bounds rooms.
@@ -139,8 +152,7 @@ impl Rooms {
         self.rooms.get(key.0 as usize)
     }
 
-    /// The room at a key that is in use.
-    pub fn get_mut(&mut self, key: RoomKey) -> Option<&mut Room> {
+    fn get_mut(&mut self, key: RoomKey) -> Option<&mut Room> {
         self.rooms.get_mut(key.0 as usize)
     }
 
@@ -149,17 +161,6 @@ impl Rooms {
         self.rooms
             .iter()
             .map(|(key, room)| (RoomKey(key as u32), room))
-    }
-
-    /// Bytes that all archives take.
-    pub fn archived(&self) -> usize {
-        self.archives.total()
-    }
-
-    /// How often a room's archive was cut, or a room that nobody was in forgotten, because all archives together
-    /// held too much.
-    pub fn archives_cut(&self) -> u64 {
-        self.archives_cut
     }
 
     /// The room with this path, opened if need be: the room that has been empty for longest makes way.
@@ -195,36 +196,50 @@ impl Rooms {
         Ok(key)
     }
 
-    /// A seat was left: without a memory, a room that nobody is in is closed.
-    pub fn was_left(&mut self, key: RoomKey, now: Tick) {
-        let Some(room) = self.rooms.get_mut(key.0 as usize) else {
-            return;
-        };
+    /// A member leaves its seat, which [departed](Rooms::depart) before. `lagged` is where its cursor stood, if its
+    /// socket had not taken all that it was offered. Returns the member that has another seat now.
+    pub fn leave(&mut self, place: Place, lagged: Option<Offset>, now: Tick) -> Option<Moved> {
+        let room = self.rooms.get_mut(place.room.0 as usize)?;
+        room.cursor_moved(place.encoding, lagged, None);
+        let moved = room.leave(place.seat, place.encoding);
         let (is_empty, is_chat_followed) = (room.is_empty(), room.is_heard(Format::ChatV1));
         match &mut room.memory {
-            None if is_empty => self.close(key),
-            None => {}
+            None if is_empty => self.close(place.room),
+            None => self.settle(place.room),
             Some(memory) => {
                 if !is_chat_followed {
                     memory.presence = None;
                 }
                 if is_empty {
-                    self.vacant.set(key, now);
+                    self.vacant.set(place.room, now);
                 }
-                self.settle(key);
+                self.settle(place.room);
             }
+        }
+        moved.map(|key| Moved {
+            key,
+            seat: place.seat,
+        })
+    }
+
+    /// Brings the ledgers and the schedule up to date with what has changed in a room.
+    fn settle(&mut self, key: RoomKey) {
+        let Some(room) = self.rooms.get(key.0 as usize) else {
+            return;
+        };
+        self.lanes.set(key, room.reserved());
+        if let Some(memory) = &room.memory {
+            let vacant = self.vacant.get(key);
+            let closes = vacant.map(|since| since.after(self.limits.history_ttl));
+            let due = memory.due().into_iter().chain(closes).min();
+            self.agenda.set(key, due);
+            self.archives.set(key, memory.archive.reserved());
+            self.evict_archives();
         }
     }
 
-    pub(in crate::chat) fn close_longest_vacant(&mut self) -> bool {
-        let Some((_, key)) = self.vacant.first() else {
-            return false;
-        };
-        self.close(key);
-        true
-    }
-
-    pub(in crate::chat) fn close(&mut self, key: RoomKey) {
+    /// Closes a room, with everything that is known of it.
+    fn close(&mut self, key: RoomKey) {
         let hash = self.hasher.hash(path_at(&self.rooms, key).as_bytes());
         if let Ok(entry) = self.by_path.find_entry(hash, |&other| other == key) {
             entry.remove();
@@ -249,7 +264,6 @@ fn path_at(rooms: &Slab<Room>, key: RoomKey) -> &str {
 pub(in crate::chat) mod tests {
     use super::*;
     use crate::chat::Encoding;
-    use crate::ids::ConnectionKey;
 
     pub(in crate::chat) const LIMITS: RoomLimits = RoomLimits {
         max_rooms: 3,
@@ -275,14 +289,25 @@ pub(in crate::chat) mod tests {
         let tea = rooms.enter("/tea").unwrap();
         assert_ne!(rooms.enter("/").unwrap(), tea);
         assert_eq!(rooms.enter("/tea"), Ok(tea));
-        let seat = rooms
-            .get_mut(tea)
-            .unwrap()
-            .join(ConnectionKey(1), Encoding::PLAIN);
-        rooms.was_left(tea, Tick(0));
-        assert_eq!(rooms.len(), 2);
-        rooms.get_mut(tea).unwrap().leave(seat, Encoding::PLAIN);
-        rooms.was_left(tea, Tick(0));
+        let [ann, bob] = [1, 2].map(|key| {
+            let room = rooms.get_mut(tea).unwrap();
+            Place {
+                room: tea,
+                seat: room.join(ConnectionKey(key), Encoding::PLAIN),
+                encoding: Encoding::PLAIN,
+            }
+        });
+        let moved = rooms.leave(ann, None, Tick(0));
+        let bob_is_first = Moved {
+            key: ConnectionKey(2),
+            seat: ann.seat,
+        };
+        assert_eq!((moved, rooms.len()), (Some(bob_is_first), 2));
+        let bob = Place {
+            seat: ann.seat,
+            ..bob
+        };
+        assert_eq!(rooms.leave(bob, None, Tick(0)), None);
         assert_eq!(rooms.len(), 1);
         assert!(rooms.get(tea).is_none());
     }

@@ -1,4 +1,5 @@
-//! What rooms have to do without being asked: to announce, to forget, to close, and not to hold too much.
+//! Timers of rooms: when a room announces, when it forgets what is too old, and when it is closed because it was
+//! empty for so long.
 
 use super::Rooms;
 use crate::chat::Roster;
@@ -68,49 +69,5 @@ impl Rooms {
         });
         self.settle(key);
         begins
-    }
-
-    /// Brings the books up to date with what has changed in a room: when it is due, whether it is vacant, and
-    /// what all archives hold together.
-    pub(in crate::chat) fn settle(&mut self, key: RoomKey) {
-        self.weigh(key);
-        let ttl = self.limits.history_ttl;
-        let Some(room) = self.rooms.get(key.0 as usize) else {
-            return;
-        };
-        let Some(memory) = &room.memory else {
-            return;
-        };
-        let vacant = self.vacant.get(key);
-        let closes = vacant.map(|since| since.after(ttl));
-        let due = memory.due().into_iter().chain(closes).min();
-        self.agenda.set(key, due);
-        self.weigh_archive(key);
-        self.keep_archives_small();
-    }
-
-    /// The archive of a room may have grown or shrunk.
-    fn weigh_archive(&mut self, key: RoomKey) {
-        if let Some(room) = self.rooms.get(key.0 as usize) {
-            self.archives.set(key, room.archived());
-        }
-    }
-
-    /// All archives together hold too much: first those of empty rooms go, then half of the largest.
-    fn keep_archives_small(&mut self) {
-        while self.archives.total() > self.limits.history_size_total {
-            self.archives_cut += 1;
-            if self.close_longest_vacant() {
-                continue;
-            }
-            let Some(key) = self.archives.largest() else {
-                return;
-            };
-            let room = self.rooms.get_mut(key.0 as usize);
-            if let Some(memory) = room.and_then(|room| room.memory.as_mut()) {
-                memory.archive.forget_half();
-            }
-            self.weigh_archive(key);
-        }
     }
 }

@@ -1,0 +1,42 @@
+//! Eviction: what all rooms may remember together, and which room forgets first where that is too much.
+
+use super::Rooms;
+
+impl Rooms {
+    /// Bytes that all archives take.
+    pub fn archived(&self) -> usize {
+        self.archives.total()
+    }
+
+    /// How often a room's archive was cut, or an empty room forgotten, because all archives together held too much.
+    pub fn archives_cut(&self) -> u64 {
+        self.archives_cut
+    }
+
+    /// All archives together hold too much: first the empty rooms go, then half of the largest archive.
+    pub(super) fn evict_archives(&mut self) {
+        while self.archives.total() > self.limits.history_size_total {
+            self.archives_cut += 1;
+            if self.close_longest_vacant() {
+                continue;
+            }
+            let Some(key) = self.archives.largest() else {
+                return;
+            };
+            let room = self.rooms.get_mut(key.0 as usize);
+            if let Some(memory) = room.and_then(|room| room.memory.as_mut()) {
+                memory.archive.forget_half();
+                self.archives.set(key, memory.archive.reserved());
+            }
+        }
+    }
+
+    /// Closes the room that has been empty for longest. Returns whether there was one.
+    pub(super) fn close_longest_vacant(&mut self) -> bool {
+        let Some((_, key)) = self.vacant.first() else {
+            return false;
+        };
+        self.close(key);
+        true
+    }
+}
