@@ -1,5 +1,9 @@
 //! hushd: a WebSocket chat server of one thread and one event loop, for many quiet clients.
 
+// The simulated network, which the tests of the server share with the benches, names this crate.
+#[cfg(test)]
+extern crate self as hushd;
+
 pub mod chat;
 pub mod feed;
 pub mod http;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../benches/million/network.rs"]
+#[path = "network/mod.rs"]
 #[allow(dead_code)]
 mod network;
 
@@ -13,7 +13,7 @@ use std::time::Duration;
 use allocation_counter::{AllocationInfo, measure};
 use hushd::http::{Origins, Page, Site};
 use hushd::server::{Limits, Server};
-use network::{Asks, Simulated, World, prepare};
+use network::{Asks, COUNTED, Simulated, World};
 
 /// As many as make tables that double grow by as many entries.
 const CLIENTS: u32 = 1_024;
@@ -35,15 +35,14 @@ const HALF: &[u8] = &[0x01, 0x82, 0, 0, 0, 0, b'h', b'i'];
 const REST: &[u8] = &[0x80, 0x82, 0, 0, 0, 0, b'h', b'i'];
 
 struct Stage {
-    server: Server<Simulated>,
+    server: Server<Simulated<COUNTED>>,
     world: Rc<RefCell<World>>,
     clients: u32,
 }
 
 impl Stage {
     fn new(asks: Asks) -> Stage {
-        prepare(4 * CLIENTS);
-        let world = Rc::new(RefCell::new(World::default()));
+        let world = World::counted(4 * CLIENTS);
         world.borrow_mut().asks = asks;
         let site = Site {
             origins: Origins::new(Vec::new(), true),
@@ -69,7 +68,7 @@ impl Stage {
     fn settle(&mut self) {
         loop {
             self.server.turn().unwrap();
-            if self.world.borrow().is_idle() {
+            if self.world.borrow().asleep {
                 return;
             }
         }
@@ -77,12 +76,12 @@ impl Stage {
 
     fn each_sends(&mut self, frame: &'static [u8]) {
         for client in 0..self.clients {
-            self.world.borrow_mut().send(client, frame, 1);
+            self.world.borrow_mut().repeat(client, frame, 1);
         }
         self.settle();
     }
 
-    /// So many clients more come, and all do everything that clients do.
+    /// So many more clients come, and all do everything that clients do.
     fn live(&mut self, more: u32) {
         self.world.borrow_mut().arrive(more);
         self.clients += more;
@@ -136,7 +135,7 @@ fn a_name_is_one_block_of_heap_and_a_key() {
 }
 
 #[test]
-fn whoever_holds_half_a_message_owns_heap() {
+fn a_client_that_has_sent_half_a_message_owns_heap() {
     let mut stage = Stage::new(Asks::Room);
     stage.live(CLIENTS);
     let half = measure(|| stage.each_sends(HALF));

@@ -1,47 +1,39 @@
 //! `cargo bench --bench million`: the server's own logic with a million clients, without the kernel.
 //!
-//! A kernel would need four gigabytes and a core of its own for them; here the sockets are simulated
-//! and only what hushd itself takes is measured: memory, processor time, and how long a turn takes.
+//! A kernel would need four gigabytes and a core of its own for them. Here the sockets are simulated, and
+//! only what hushd itself takes is measured: memory, processor time, and how long a turn takes.
 //!
 //! `-- --phase NAME` does one fixed piece of work with a thousand clients instead, inside a function
 //! called `fixed_work`, for a profiler that counts instructions (`benches/instructions/run`).
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints")]
 
+#[path = "../../tests/network/mod.rs"]
+#[allow(dead_code)]
 mod network;
 
 use std::cell::RefCell;
 use std::error::Error;
 use std::hint::black_box;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use hushd::http::{Origins, Page, Site};
 use hushd::server::{Budget, Limits, Server};
 use hushd_load::process::{Process, thread_time};
-use network::{Simulated, World, prepare, written};
+use network::{COUNTED, Simulated, World, frame, written};
 
 const MILLION: u32 = 1_000_000;
 
 /// Turns over which one is averaged.
 const TURNS: u64 = 10_000;
 
-/// A server's frame of 64 bytes, and the same as a client sends it: with a mask of zeros.
+/// Length of a server's frame with a payload of 64 bytes.
 const HEARD: u64 = 66;
-const SAID: &[u8; 70] = &said(0x81);
-const PING: &[u8; 70] = &said(0x89);
-
-const fn said(opcode: u8) -> [u8; 70] {
-    let mut frame = [b'x'; 70];
-    frame[0] = opcode;
-    frame[1] = 0x80 | 64;
-    let mut at = 2;
-    while at < 6 {
-        frame[at] = 0;
-        at += 1;
-    }
-    frame
-}
+/// A client's message, and a client's ping, of 64 bytes.
+static SAID: LazyLock<Vec<u8>> = LazyLock::new(|| frame(0x1, &[b'x'; 64]));
+static PING: LazyLock<Vec<u8>> = LazyLock::new(|| frame(0x9, &[b'x'; 64]));
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip_while(|arg| arg != "--phase").skip(1);
@@ -51,9 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 }
 
-/// A server, its world, and how long its turns took where that is of interest.
+/// Server, its world, and the longest turn where that is measured.
 struct Stage {
-    server: Server<Simulated>,
+    server: Server<Simulated<COUNTED>>,
     world: Rc<RefCell<World>>,
     longest: Option<Duration>,
     clients: u32,
@@ -64,14 +56,13 @@ impl Stage {
         Self::within(clients, ping_interval, Budget::default())
     }
 
-    /// A server whose turns take on no more than that.
+    /// Server whose turns stay within this budget.
     fn within(
         clients: u32,
         ping_interval: Duration,
         budget: Budget,
     ) -> Result<Self, Box<dyn Error>> {
-        prepare(clients);
-        let world = Rc::new(RefCell::new(World::default()));
+        let world = World::counted(clients);
         let site = Site {
             origins: Origins::new(Vec::new(), true),
             subprotocols: &["chat"],
@@ -109,7 +100,7 @@ impl Stage {
                     *longest = (*longest).max(thread_time() - before);
                 }
             }
-            if self.world.borrow().is_idle() {
+            if self.world.borrow().asleep {
                 return Ok(());
             }
         }
@@ -120,11 +111,11 @@ impl Stage {
         self.settle()
     }
 
-    /// The first `talkers` clients say `count` messages each; gives back how often one was heard.
+    /// The first `talkers` clients say `count` messages each. Returns the number of deliveries.
     fn talk(&mut self, talkers: u32, count: u32) -> Result<u64, Box<dyn Error>> {
         let before = written();
         for talker in 0..talkers {
-            self.world.borrow_mut().send(talker, SAID, count);
+            self.world.borrow_mut().repeat(talker, &SAID, count);
         }
         self.settle()?;
         let deliveries = (written() - before) / HEARD;
@@ -174,7 +165,7 @@ fn million() -> Result<(), Box<dyn Error>> {
         memory / 1e6
     );
 
-    // Nobody is pinged before 30 s of silence: until then the watchman only walks.
+    // No client is pinged before 30 s of silence: until then the sweep only looks.
     let start = stage.world.borrow().time();
     let (time, turns) = timed(|| {
         let mut turns = 0;
@@ -186,7 +177,7 @@ fn million() -> Result<(), Box<dyn Error>> {
     })?;
     let share = time.as_secs_f64() / (stage.world.borrow().time() - start).as_secs_f64();
     println!(
-        "| watchman's walk | {:.3}% of a core, {turns} turns in 20 s | under 1% |",
+        "| sweep for silent clients | {:.3}% of a core, {turns} turns in 20 s | under 1% |",
         share * 100.0
     );
     drop(stage);
@@ -199,7 +190,7 @@ fn million() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Nanoseconds of a turn that publishes one message in a room of so many, and writes to one of them.
+/// Nanoseconds of a turn that publishes one message in a room of so many clients, and writes to one of them.
 fn publish(clients: u32) -> Result<f64, Box<dyn Error>> {
     let budget = Budget {
         visits: 1,
@@ -209,7 +200,7 @@ fn publish(clients: u32) -> Result<f64, Box<dyn Error>> {
     stage.arrive()?;
     let (time, turns) = timed(|| {
         for _ in 0..TURNS {
-            stage.world.borrow_mut().send(0, SAID, 1);
+            stage.world.borrow_mut().repeat(0, &SAID, 1);
             stage.server.turn()?;
         }
         Ok(TURNS)
@@ -217,7 +208,7 @@ fn publish(clients: u32) -> Result<f64, Box<dyn Error>> {
     Ok(each(time, turns) * 1e3)
 }
 
-/// Nanoseconds of a turn in which nothing happens, beside so many rooms more than one.
+/// Nanoseconds of a turn in which nothing happens, with one room and so many others.
 fn rest(other_rooms: u32) -> Result<f64, Box<dyn Error>> {
     let mut stage = Stage::new(other_rooms + 1, Duration::ZERO)?;
     stage.world.borrow_mut().other_rooms = other_rooms;
@@ -243,7 +234,7 @@ fn each(time: Duration, count: u64) -> f64 {
     time.as_secs_f64() * 1e6 / count as f64
 }
 
-/// The work of one phase, and how many units it is.
+/// The work of one phase. Returns how many units it was.
 type Work = fn(&mut Stage) -> Result<u64, Box<dyn Error>>;
 
 fn fixed(phase: &str) -> Result<(), Box<dyn Error>> {
@@ -254,7 +245,7 @@ fn fixed(phase: &str) -> Result<(), Box<dyn Error>> {
         "many-talk" => |stage| (0..20).map(|_| Ok(stage.talk(200, 1)? / 1_000)).sum(),
         "pings" => |stage| {
             for client in 0..stage.clients {
-                stage.world.borrow_mut().send(client, PING, 1);
+                stage.world.borrow_mut().repeat(client, &PING, 1);
             }
             stage.settle().map(|()| stage.clients.into())
         },
