@@ -1,5 +1,7 @@
-//! A census: every part of the server counted one by one, and held against the running counters and the
-//! lists. The server itself never takes one; the simulation does, after every turn.
+//! Consistency check: counts every connection and room one by one, and compares that with the running counters
+//! and the queues. Only the tests and the simulation call it, the simulation after every turn.
+
+#![allow(missing_docs, reason = "most of these fields say it by their names")]
 
 use std::cmp::Reverse;
 
@@ -12,39 +14,34 @@ use super::{Network, Server};
 use crate::chat::{Encoding, Room};
 use crate::ids::ConnectionKey;
 
-/// What a census has found.
 #[derive(Clone, Debug, Default)]
 pub struct Census {
-    /// Everybody, in the order of their keys.
+    /// All connections, in the order of their keys.
     pub residents: Vec<Resident>,
-    /// Rooms.
     pub rooms: usize,
     /// Bytes that all lanes reserve.
     pub room_buffer: usize,
-    /// Bytes of unfinished heads, of unfinished messages, and owed to single clients.
+    /// Bytes of unfinished heads, of unfinished messages, and owed to single clients, in this order.
     pub held: [usize; 3],
-    /// Bytes of all archives.
     pub archive_bytes: usize,
-    /// Whether no list holds unfinished work: the next turn waits until something is ready or due.
+    /// Whether no queue holds work, so that the next turn waits for an event or a deadline.
     pub idle: bool,
 }
 
 /// One connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Resident {
-    /// Where it is kept.
     pub key: ConnectionKey,
-    /// How far it has come.
     pub phase: Phase,
-    /// It is deliberately not read: because of its debt, or because its room is deaf.
+    /// The server has paused reading it: the client exceeded its rate, or its room is full.
     pub unread: bool,
-    /// Its socket is taken to be full.
+    /// The last write filled its socket, and no event has said otherwise since.
     pub blocked: bool,
-    /// Its room has something that it has perhaps not been offered yet.
+    /// Its room may have something that was not offered to it yet.
     pub room_busy: bool,
     /// Bytes of heap that are owed to it alone.
     pub owed: usize,
-    /// Bytes that were read from it and are still to be heard.
+    /// Bytes that were read from it and wait to be decoded.
     pub unheard: usize,
 }
 
@@ -53,9 +50,8 @@ pub struct Resident {
 pub enum Phase {
     /// Its request head is not whole.
     Handshaking,
-    /// It is a member of a room.
     Open,
-    /// It has been told its last.
+    /// The server has sent or queued the last that this client hears.
     Closing,
 }
 
@@ -67,7 +63,7 @@ macro_rules! ensure {
     };
 }
 
-/// How often a connection stands in each of the lists that outlive a turn.
+/// How often a connection stands in each of the queues that outlive a turn.
 #[derive(Clone, Copy, Default)]
 struct Listed {
     to_read: u8,
@@ -80,10 +76,10 @@ struct Listed {
 }
 
 impl<N: Network> Server<N> {
-    /// Counts everybody and everything, between two turns.
+    /// Counts everything, between two turns.
     ///
     /// # Errors
-    /// One sentence about what does not fit together, is beyond its limit or is overdue.
+    /// One sentence about what is inconsistent, beyond its limit or overdue.
     pub fn census(&self) -> Result<Census, String> {
         let mut census = Census {
             rooms: self.rooms.len(),
@@ -110,7 +106,7 @@ impl<N: Network> Server<N> {
             let held = connection.held();
             ensure!(
                 flags.has(Flags::HOLDS) == (held != HeapUse::default()),
-                "{key:?} holds {held:?}, and nobody knows"
+                "{key:?} holds {held:?}, which is not accounted for"
             );
             for (sum, held) in
                 census
@@ -134,7 +130,7 @@ impl<N: Network> Server<N> {
             let is_owed = connection.outbox.has_unsent(lane);
             ensure!(
                 !census.idle || !is_owed || room_busy || flags.has(Flags::BLOCKED),
-                "{key:?} is owed something and nobody will offer it"
+                "{key:?} is owed something that nothing will offer"
             );
             ensure!(
                 !flags.has(Flags::BLOCKED) || is_owed,
@@ -162,7 +158,7 @@ impl<N: Network> Server<N> {
         }
         ensure!(
             self.ended.is_empty(),
-            "somebody has ended and was not reaped"
+            "a connection has ended and was not reaped"
         );
         ensure!(
             blocked == self.blocked,
@@ -202,7 +198,8 @@ impl<N: Network> Server<N> {
         Ok(census)
     }
 
-    /// Who stands in which list. Those who are gone count for nobody, least of all for who came after.
+    /// How often each connection stands in each queue. The ticket of a connection that is gone does not count for
+    /// the connection that took its key.
     fn listed(&self) -> Vec<Listed> {
         let mut listed = vec![Listed::default(); self.connections.capacity()];
         let mut note = |tickets: &mut dyn Iterator<Item = ConnectionRef>,
@@ -277,7 +274,7 @@ impl<N: Network> Server<N> {
         Ok(())
     }
 
-    /// Whether an open connection has been left alone for longer than the watchman may take.
+    /// Checks that the sweep has not left an open connection alone beyond its deadlines.
     fn check_patience(&self, connection: &Connection<N::Socket>) -> Result<(), String> {
         let (now, flags, limits) = (self.tick(), connection.flags, &self.limits);
         let Stage::Open(open) = &connection.stage else {
@@ -285,7 +282,7 @@ impl<N: Network> Server<N> {
         };
         let round = ticks(self.watchman.round()) + 2;
         let (stuck, patience) = (connection.stuck, self.watchman.patience());
-        // He comes back with the next turn, but only for those who are full then.
+        // The sweep goes on in the next turn, but ends only clients whose sockets are still full then.
         let is_late = self.watchman.is_late();
         ensure!(
             stuck <= patience + 1 || is_late,
@@ -319,7 +316,7 @@ impl<N: Network> Server<N> {
         Ok(())
     }
 
-    /// Returns how many bytes the lanes reserve.
+    /// Returns the bytes that all lanes reserve.
     fn check_rooms(&self, seated: usize) -> Result<usize, String> {
         let (mut members, mut reserved) = (0, 0);
         for (key, room) in self.rooms.iter() {
@@ -354,13 +351,13 @@ impl<N: Network> Server<N> {
                 };
                 ensure!(
                     holders().any(|c| follow(&c)),
-                    "{key:?} has a lane that nobody follows"
+                    "{key:?} has a lane without a subscriber"
                 );
                 let lags = |c: &&Connection<N::Socket>| follow(c) && c.flags.has(Flags::LAGS);
                 let cursors = holders().filter(lags).map(|c| c.outbox.cursor());
                 ensure!(
                     room.is_right_about(encoding, cursors),
-                    "{key:?} does not know how far those who lag have come"
+                    "{key:?} has wrong counts of its lagging subscribers"
                 );
                 ensure!(
                     lane.reserved() <= lane.limit(),
@@ -368,7 +365,7 @@ impl<N: Network> Server<N> {
                 );
                 ensure!(
                     room.is_busy() || lagging > 0 || lane.reserved() == 0,
-                    "{key:?} holds on to what everybody has taken"
+                    "{key:?} keeps bytes that every subscriber has taken"
                 );
             }
         }
@@ -385,7 +382,7 @@ impl<N: Network> Server<N> {
                 self.rooms
                     .get(*room)
                     .is_some_and(|it| it.is_busy() || it.waits(self.tick()) && is_awaited(*room)),
-                "{tickets:?} are parked for {room:?}, which will never be heard again"
+                "{tickets:?} are paused for {room:?}, which will never resume them"
             );
         }
         Ok(reserved)
