@@ -13,6 +13,7 @@ mod rooms;
 pub use format::encoding::{Encoding, Format};
 pub use format::said::{Said, What};
 pub use format::v1;
+pub use history::log::{Position, Stamp};
 pub use members::{Member, Roster};
 pub use room::round::Ends;
 pub use room::{Backlog, Place, Room};

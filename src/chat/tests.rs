@@ -134,7 +134,12 @@ impl House {
             .rooms
             .hear(key, &person.member, message, waits, &self.people, when)
         {
-            Verdict::Say(said) => _ = self.rooms.append(place.room, &said, when),
+            Verdict::Say(said) => {
+                let seq = self.rooms.get(place.room).unwrap().position().seq + 1;
+                let (now, time) = when;
+                self.rooms
+                    .append(place.room, &said, Stamp { seq, time }, now);
+            }
             Verdict::Answer(json) => self.tell(key, &json),
             Verdict::Long(question, json) => {
                 self.tell(key, &json);

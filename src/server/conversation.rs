@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::connection::{Flags, Stage};
 use super::{Network, Server};
-use crate::chat::{Place, Rooms, Roster, Verdict};
+use crate::chat::{Place, Rooms, Roster, Stamp, Verdict};
 use crate::feed::{Lane, Piece};
 use crate::ids::ConnectionKey;
 use crate::ws::{Frame, Message};
@@ -75,7 +75,13 @@ impl<N: Network> Server<N> {
             Verdict::Say(said) => {
                 let room = member.place.room;
                 self.counts.messages_published += 1;
-                if self.rooms.append(room, &said, when) {
+                let before = self.rooms.get(room).map_or(0, |room| room.position().seq);
+                let (now, time) = when;
+                let stamp = Stamp {
+                    seq: before + 1,
+                    time,
+                };
+                if self.rooms.append(room, &said, stamp, now) {
                     self.enqueue_room(room);
                 }
                 0

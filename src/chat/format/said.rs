@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::encoding::Format;
 use crate::chat::format::v1::{self, MessageContent, ServerMessage};
+use crate::chat::history::log::Stamp;
 use crate::chat::members::name::Called;
 
 /// What everybody hears.
@@ -33,7 +34,7 @@ pub enum What<'a> {
 impl Said<'_> {
     /// As those who follow `chat.v1` hear it: with its size instead of its content where its JSON would
     /// be longer than `limit`.
-    pub(in crate::chat) fn to_json(&self, seq: u64, time: u64, limit: usize) -> String {
+    pub(in crate::chat) fn to_json(&self, stamp: Stamp, limit: usize) -> String {
         let (content, size) = match &self.what {
             What::Text(text) => (MessageContent::Text(text), text.len()),
             What::Binary(bytes) => (MessageContent::Base64(bytes), bytes.len()),
@@ -41,8 +42,8 @@ impl Said<'_> {
         let json = |content| {
             let (from, member, id) = (self.from, self.member, self.id.as_deref());
             ServerMessage::Message {
-                seq,
-                time,
+                seq: stamp.seq,
+                time: stamp.time,
                 from,
                 member,
                 content,

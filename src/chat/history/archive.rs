@@ -35,9 +35,19 @@ pub struct Archive {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     at: Offset,
-    said: Tick,
+    /// When it is forgotten for its age.
+    expires: Tick,
     /// Bytes of the frame that come before its payload.
     header: u8,
+}
+
+/// A message of a [snapshot](Archive::snapshot).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Ticks until it is forgotten for its age.
+    pub left: u32,
+    /// The message as a `chat.v1` client reads it.
+    pub json: String,
 }
 
 /// Consecutive messages: those from one place in [`Archive::log`] to another.
@@ -75,9 +85,17 @@ impl Archive {
         self.log.reserved() + self.index.capacity() * size_of::<Entry>()
     }
 
-    /// Appends the next message, and forgets as many of the oldest as that takes.
-    pub fn push(&mut self, frame: &Frame<'_>, now: Tick) {
-        self.next += 1;
+    /// Appends the message with this seq, and forgets as many of the oldest as that takes. A message that does not
+    /// follow the latest one takes the place of all, because seqs have no gaps here.
+    pub fn push(&mut self, seq: u64, frame: &Frame<'_>, now: Tick) {
+        self.push_until(seq, frame, now.after(self.bounds.ttl));
+    }
+
+    fn push_until(&mut self, seq: u64, frame: &Frame<'_>, expires: Tick) {
+        if seq != self.next {
+            self.clear();
+        }
+        self.next = seq + 1;
         if self.bounds.messages == 0 {
             return;
         }
@@ -91,7 +109,7 @@ impl Archive {
             let header = frame.parts()[0].len() as u8;
             self.index.push_back(Entry {
                 at: self.log.end(),
-                said: now,
+                expires,
                 header,
             });
             self.log.push(frame);
@@ -145,9 +163,7 @@ impl Archive {
 
     /// When there is something to [expire](Archive::expire).
     pub fn due(&self) -> Option<Tick> {
-        self.index
-            .front()
-            .map(|oldest| oldest.said.after(self.bounds.ttl))
+        self.index.front().map(|oldest| oldest.expires)
     }
 
     /// Forgets what has been held for too long.
@@ -164,6 +180,38 @@ impl Archive {
         if self.index.is_empty() {
             self.index = VecDeque::new();
         }
+    }
+
+    fn clear(&mut self) {
+        while !self.is_empty() {
+            self.forget_oldest();
+        }
+    }
+
+    /// The messages as plain values, oldest first. The last one is the room's latest.
+    pub fn snapshot(&self, now: Tick) -> Vec<Remembered> {
+        let messages = self.index.iter().enumerate().map(|(i, entry)| {
+            let payload = entry.at + usize::from(entry.header);
+            // What the index knows, the log holds.
+            let parts = self.log.between(payload, self.start_of(i + 1));
+            let json = parts.unwrap_or_default().concat();
+            Remembered {
+                left: entry.expires.since(now),
+                json: String::from_utf8_lossy(&json).into_owned(),
+            }
+        });
+        messages.collect()
+    }
+
+    /// The archive of a room whose latest messages were these, the last of them with this seq.
+    pub fn restore(messages: &[Remembered], seq: u64, bounds: Bounds, now: Tick) -> Archive {
+        let first = (seq + 1).saturating_sub(messages.len() as u64);
+        let mut archive = Archive::new(first, bounds);
+        for (seq, message) in (first..).zip(messages) {
+            let left = message.left.min(bounds.ttl);
+            archive.push_until(seq, &Frame::text(&message.json), now.after(left));
+        }
+        archive
     }
 
     /// Forgets the older half, and gives its memory back.
@@ -198,7 +246,11 @@ mod tests {
     fn archive(bounds: Bounds, messages: u64) -> Archive {
         let mut archive = Archive::new(1, bounds);
         for seq in 1..=messages {
-            archive.push(&Frame::text(&format!("message {seq}")), Tick(seq as u32));
+            archive.push(
+                seq,
+                &Frame::text(&format!("message {seq}")),
+                Tick(seq as u32),
+            );
         }
         archive
     }
@@ -314,9 +366,9 @@ mod tests {
         let texts: Vec<String> = [0, 125, 126, 65_535, 65_536]
             .map(|length| "x".repeat(length))
             .into();
-        texts
-            .iter()
-            .for_each(|text| archive.push(&Frame::text(text), Tick(0)));
+        for (seq, text) in (1..).zip(&texts) {
+            archive.push(seq, &Frame::text(text), Tick(0));
+        }
         assert_eq!(before(&archive, 9, 9, 1 << 20), (texts.join(","), false));
     }
 
@@ -329,8 +381,8 @@ mod tests {
         archive.expire(Tick(104));
         assert_eq!((archive.due(), archive.reserved()), (None, 0));
 
-        archive.push(&Frame::text("small"), Tick(200));
-        archive.push(&Frame::text(&"x".repeat(397)), Tick(200));
+        archive.push(5, &Frame::text("small"), Tick(200));
+        archive.push(6, &Frame::text(&"x".repeat(397)), Tick(200));
         assert!(
             archive.is_empty(),
             "no message may be missing between two others"
@@ -375,7 +427,7 @@ mod tests {
                 now = now.after(ticks);
                 archive.expire(now);
                 let text = "x".repeat(length);
-                archive.push(&Frame::text(&text), now);
+                archive.push(all.len() as u64 + 1, &Frame::text(&text), now);
                 all.push((Frame::text(&text).to_vec(), now));
                 // The model: the longest run of the latest that fits every bound.
                 let fits = |held: &[(Vec<u8>, Tick)]| {

@@ -1,4 +1,5 @@
-//! What a room remembers: the latest messages, and which messages have been published already.
+//! What a room remembers: its log, and which messages have been published already.
 
 pub mod archive;
 pub mod dedup;
+pub mod log;

@@ -1,8 +1,6 @@
-//! What a room knows beside its lanes, from its first `chat.v1` member on: who has which name, who has been
-//! announced, and what was said.
+//! What a room knows beside its lanes and its log, from its first `chat.v1` member on: which member has which name, and
+//! which members have been announced.
 
-use crate::chat::format::v1::Since;
-use crate::chat::history::archive::{Archive, Bounds, Span};
 use crate::chat::members::name::{BadName, Name, Names, Wanted};
 use crate::chat::members::name_of;
 use crate::chat::members::presence::Presence;
@@ -16,16 +14,6 @@ pub(in crate::chat) struct ChatState {
     pub(in crate::chat) names: Names,
     /// Only while somebody follows `chat.v1`.
     pub(in crate::chat) presence: Option<Presence>,
-    pub(in crate::chat) archive: Archive,
-}
-
-/// What a newcomer is sent of the past.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::chat) struct Replay {
-    /// The messages.
-    pub(in crate::chat) span: Span,
-    /// Whether they are exactly what the newcomer has missed since it was last here.
-    pub(in crate::chat) resumed: bool,
 }
 
 /// What comes of asking for another name.
@@ -38,12 +26,11 @@ pub(in crate::chat) enum Renamed {
 }
 
 impl ChatState {
-    /// Of a room whose latest message had this seq. `random` makes the names' hashes unforeseeable.
-    pub(in crate::chat) fn new(random: u128, seq: u64, bounds: Bounds) -> ChatState {
+    /// `random` makes the names' hashes unforeseeable.
+    pub(in crate::chat) fn new(random: u128) -> ChatState {
         ChatState {
             names: Names::new(random),
             presence: None,
-            archive: Archive::new(seq + 1, bounds),
         }
     }
 
@@ -121,31 +108,8 @@ impl ChatState {
         Some(name)
     }
 
-    /// What to send to somebody who has heard everything up to `since`, or nothing yet.
-    pub(in crate::chat) fn replay(
-        &self,
-        epoch: u64,
-        since: Option<Since>,
-        newest: usize,
-    ) -> Replay {
-        let missed = since
-            .filter(|since| since.epoch == epoch)
-            .and_then(|since| self.archive.since(since.seq));
-        match missed {
-            Some(span) => Replay {
-                span,
-                resumed: true,
-            },
-            None => Replay {
-                span: self.archive.newest(newest),
-                resumed: false,
-            },
-        }
-    }
-
-    /// When there is something to announce or to forget.
+    /// When there is something to announce.
     pub(in crate::chat) fn due(&self) -> Option<Tick> {
-        let announcement = self.presence.as_ref().and_then(Presence::due);
-        announcement.into_iter().chain(self.archive.due()).min()
+        self.presence.as_ref().and_then(Presence::due)
     }
 }

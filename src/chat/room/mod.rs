@@ -12,6 +12,7 @@ mod stream;
 use crate::chat::format::compress::Compressor;
 use crate::chat::format::said::{Said, What};
 use crate::chat::history::archive::Bounds;
+use crate::chat::history::log::{Log, Position, Stamp};
 use crate::chat::members::presence::Presence;
 use crate::chat::members::session::Session;
 use crate::chat::room::chat_state::ChatState;
@@ -65,20 +66,15 @@ pub struct Room {
     /// Messages since the present lap began.
     fresh: u32,
     room_buffer: usize,
-    /// 64 random bits, so that a seq of another room's memory can never be taken for one of this.
-    epoch: u64,
-    /// How many messages were ever said here: the seq of the latest.
-    seq: u64,
-    /// How many members there ever were: the number of the latest.
-    arrivals: u32,
+    pub(in crate::chat) log: Log,
     /// Members that have not departed. The others only wait for their last bytes.
     present: u32,
     pub(in crate::chat) memory: Option<Box<ChatState>>,
 }
 
 impl Room {
-    /// An empty room whose lanes remember at most `room_buffer` each.
-    pub(in crate::chat) fn new(path: &str, epoch: u64, room_buffer: usize) -> Room {
+    /// An empty room with this log, whose lanes remember at most `room_buffer` each.
+    pub(in crate::chat) fn new(path: &str, log: Log, room_buffer: usize) -> Room {
         Room {
             path: path.into(),
             members: Vec::new(),
@@ -88,9 +84,7 @@ impl Room {
             impatient_until: Tick(0),
             fresh: 0,
             room_buffer,
-            epoch,
-            seq: 0,
-            arrivals: 0,
+            log,
             present: 0,
             memory: None,
         }
@@ -156,41 +150,41 @@ impl Room {
             .map(|followed| &followed.lane)
     }
 
-    /// 64 random bits, new for each room.
-    pub fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
-    /// The seq of the latest message, counted from 1.
-    pub fn seq(&self) -> u64 {
-        self.seq
+    /// How far the room has come.
+    pub fn position(&self) -> Position {
+        self.log.position()
     }
 
     /// What replays are read from.
     pub fn archive(&self) -> Option<&Lane> {
-        self.memory.as_ref().map(|memory| memory.archive.log())
+        self.log.archive()
     }
 
     /// Bytes that its archive takes.
     pub fn archived(&self) -> usize {
-        self.memory
-            .as_ref()
-            .map_or(0, |memory| memory.archive.reserved())
+        self.log.reserved()
+    }
+
+    /// When there is something to announce or to forget.
+    pub(in crate::chat) fn due(&self) -> Option<Tick> {
+        let announcement = self.memory.as_ref().and_then(|memory| memory.due());
+        announcement.into_iter().chain(self.log.due()).min()
     }
 
     /// The session of one of its members.
     pub(in crate::chat) fn session(&self, number: u32) -> Session {
         Session {
-            epoch: self.epoch,
+            epoch: self.log.epoch(),
             number,
         }
     }
 
     /// Opens the memory, if need be. Who is here already counts as announced.
     pub(in crate::chat) fn remember(&mut self, random: u128, bounds: Bounds, now: Tick) {
+        self.log.open_archive(bounds);
         let memory = self
             .memory
-            .get_or_insert_with(|| Box::new(ChatState::new(random, self.seq, bounds)));
+            .get_or_insert_with(|| Box::new(ChatState::new(random)));
         memory
             .presence
             .get_or_insert_with(|| Presence::new(self.present, now));
@@ -201,12 +195,6 @@ impl Room {
         self.present = self.present.saturating_sub(1);
     }
 
-    /// The number of one more member.
-    pub(in crate::chat) fn next_number(&mut self) -> u32 {
-        self.arrivals = self.arrivals.saturating_add(1);
-        self.arrivals
-    }
-
     /// Whether somebody follows a stream of this format.
     pub(in crate::chat) fn is_heard(&self, format: Format) -> bool {
         format
@@ -214,20 +202,20 @@ impl Room {
             .any(|encoding| self.lanes[encoding.index()].is_some())
     }
 
-    /// Publishes a message: everybody is to hear it, at `time` in milliseconds since 1970. `limit` is how many
-    /// bytes of JSON it may take. Nobody is written to here. Returns whether this sets the hand in motion.
+    /// Publishes a message, whose place in the log is given. `limit` is how many bytes of JSON it may take. Nobody is
+    /// written to here. Returns whether this sets the hand in motion.
     pub(in crate::chat) fn append(
         &mut self,
         said: &Said<'_>,
-        (now, time): (Tick, u64),
+        stamp: Stamp,
+        now: Tick,
         limit: usize,
         compressor: &mut Compressor,
     ) -> bool {
-        self.seq += 1;
         // Each form is made once, and only if somebody hears it, now or later.
-        let is_json_heard = self.memory.is_some() || self.is_heard(Format::ChatV1);
+        let is_json_heard = self.log.is_archived() || self.is_heard(Format::ChatV1);
         let json = if is_json_heard {
-            said.to_json(self.seq, time, limit)
+            said.to_json(stamp, limit)
         } else {
             String::new()
         };
@@ -244,9 +232,7 @@ impl Room {
                 (Format::ChatV1, _) => Message::Text(&json),
             })
         });
-        if let Some(memory) = &mut self.memory {
-            memory.archive.push(&Frame::text(&json), now);
-        }
+        self.log.append(stamp.seq, &json, now);
         begins
     }
 

@@ -77,7 +77,7 @@ impl Rooms {
 mod tests {
     use crate::chat::members::name::Called;
     use crate::chat::rooms::tests::LIMITS;
-    use crate::chat::{Encoding, Ends, Format, Place, RoomLimits, Rooms, Said, What};
+    use crate::chat::{Encoding, Ends, Format, Place, RoomLimits, Rooms, Said, Stamp, What};
     use crate::feed::Offset;
     use crate::ids::{ConnectionKey, RoomKey};
     use crate::time::Tick;
@@ -90,7 +90,8 @@ mod tests {
             what: What::Binary(bytes),
             id: None,
         };
-        rooms.append(room, &said, (Tick(0), 0));
+        let stamp = Stamp { seq: 1, time: 0 };
+        rooms.append(room, &said, stamp, Tick(0));
     }
 
     /// A member of a room, which takes nothing.

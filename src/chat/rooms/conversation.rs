@@ -4,6 +4,7 @@ use super::Rooms;
 use crate::chat::format::said::{Said, What};
 use crate::chat::format::v1::{self, ClientRequest, Hello, Refused, ServerMessage, Since};
 use crate::chat::history::archive::Span;
+use crate::chat::history::log::Stamp;
 use crate::chat::members::name::{BadName, Called, Name, Wanted};
 use crate::chat::members::named;
 use crate::chat::members::presence::Presence;
@@ -73,7 +74,7 @@ impl Rooms {
     ) -> Option<ConnectionKey> {
         let claim = self
             .sessions
-            .check(hello.session.as_ref()?, self.get(room)?.epoch())?;
+            .check(hello.session.as_ref()?, self.get(room)?.log.epoch())?;
         let is_there = |key: &ConnectionKey| {
             roster.member(*key).is_some_and(|member| {
                 (member.place.room, member.number) == (room, claim.session.number)
@@ -113,15 +114,17 @@ impl Rooms {
         let claim = hello
             .session
             .as_ref()
-            .and_then(|token| self.sessions.check(token, room.epoch()));
+            .and_then(|token| self.sessions.check(token, room.log.epoch()));
         let back = claim
             .and_then(|claim| Some((claim.session.number, self.sessions.recall(claim.session)?)));
         let (number, wanted, left) = match back {
             Some((number, Whereabouts::Gone { name, at })) => (number, Ok(name), Some(at)),
             Some((_, Whereabouts::Moved(_))) | None => {
-                (room.next_number(), wanted(hello.name), None)
+                let next = room.position().arrivals.saturating_add(1);
+                (next, wanted(hello.name), None)
             }
         };
+        room.log.arrived(number);
         let (wanted, bad_name) = match wanted {
             Ok(wanted) => (wanted, None),
             Err(bad) => (None, Some(bad)),
@@ -162,15 +165,15 @@ impl Rooms {
     ) -> Option<Greeting> {
         let room = self.get(member.place.room)?;
         let memory = room.memory.as_ref()?;
-        let replay = memory.replay(room.epoch(), since, self.limits.history);
+        let replay = room.log.replay(since, self.limits.history)?;
         let session = room.session(member.number);
         let welcome = ServerMessage::Welcome {
             room: room.path(),
             name: member.called(),
             member: member.number,
             session: self.sessions.token(Claim { session, key }),
-            epoch: room.epoch(),
-            seq: room.seq(),
+            epoch: room.log.epoch(),
+            seq: room.log.seq(),
             resumed: replay.resumed,
             online: memory.presence.as_ref().map_or(0, Presence::online),
             ping: self.limits.ping,
@@ -262,9 +265,8 @@ impl Rooms {
             }
             Ok(ClientRequest::History { before, limit }) => {
                 let before = before.unwrap_or(u64::MAX);
-                let archive = &memory.archive;
-                let json =
-                    v1::history(|out| archive.write_before(before, limit, HISTORY_ANSWER, out));
+                let log = &room.log;
+                let json = v1::history(|out| log.write_before(before, limit, HISTORY_ANSWER, out));
                 Verdict::Long(Question::History, json)
             }
             Ok(ClientRequest::Ping) => answer(ServerMessage::Pong { time }),
@@ -272,17 +274,17 @@ impl Rooms {
         }
     }
 
-    /// Publishes a message at `time` in milliseconds since 1970: everybody is to hear it, and a retry is not.
-    /// Nobody is written to here. Returns whether this sets the room's hand in motion.
-    pub fn append(&mut self, room_key: RoomKey, said: &Said<'_>, (now, time): (Tick, u64)) -> bool {
+    /// Publishes a message, whose place in the room's log is given; a retry of it will be known. Nobody is written to
+    /// here. Returns whether this sets the room's hand in motion.
+    pub fn append(&mut self, room_key: RoomKey, said: &Said<'_>, stamp: Stamp, now: Tick) -> bool {
         let limit = self.limits.max_json();
         let Some(room) = self.rooms.get_mut(room_key.0 as usize) else {
             return false;
         };
-        let begins = room.append(said, (now, time), limit, &mut self.compressor);
+        let begins = room.append(said, stamp, now, limit, &mut self.compressor);
         if let Some(id) = &said.id {
-            let (session, seq) = (room.session(said.member), room.seq());
-            self.heard.note(session, id, seq, now);
+            let session = room.session(said.member);
+            self.heard.note(session, id, stamp.seq, now);
         }
         self.settle(room_key);
         begins

@@ -23,10 +23,9 @@ impl Rooms {
             let Some(key) = self.archives.largest() else {
                 return;
             };
-            let room = self.rooms.get_mut(key.0 as usize);
-            if let Some(memory) = room.and_then(|room| room.memory.as_mut()) {
-                memory.archive.forget_half();
-                self.archives.set(key, memory.archive.reserved());
+            if let Some(room) = self.rooms.get_mut(key.0 as usize) {
+                room.log.forget_half();
+                self.archives.set(key, room.archived());
             }
         }
     }

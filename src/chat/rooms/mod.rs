@@ -13,6 +13,7 @@ use slab::Slab;
 use crate::chat::format::compress::Compressor;
 use crate::chat::history::archive::Bounds;
 use crate::chat::history::dedup::DedupWindow;
+use crate::chat::history::log::{Log, Position};
 use crate::chat::members::session::Sessions;
 use crate::chat::{Format, Place, Room};
 use crate::feed::Offset;
@@ -188,7 +189,12 @@ impl Rooms {
         if self.rooms.len() >= self.limits.max_rooms && !self.close_longest_vacant() {
             return Err(TooManyRooms);
         }
-        let room = Room::new(path, self.random.bits64(), self.limits.room_buffer);
+        let epoch = self.random.bits64();
+        let log = Log::new(Position {
+            epoch,
+            ..Position::default()
+        });
+        let room = Room::new(path, log, self.limits.room_buffer);
         let key = RoomKey(self.rooms.insert(room) as u32);
         self.by_path.insert_unique(hash, key, |&key| {
             self.hasher.hash(path_at(&self.rooms, key).as_bytes())
@@ -228,12 +234,12 @@ impl Rooms {
             return;
         };
         self.lanes.set(key, room.reserved());
-        if let Some(memory) = &room.memory {
+        if room.memory.is_some() {
             let vacant = self.vacant.get(key);
             let closes = vacant.map(|since| since.after(self.limits.history_ttl));
-            let due = memory.due().into_iter().chain(closes).min();
+            let due = room.due().into_iter().chain(closes).min();
             self.agenda.set(key, due);
-            self.archives.set(key, memory.archive.reserved());
+            self.archives.set(key, room.archived());
             self.evict_archives();
         }
     }

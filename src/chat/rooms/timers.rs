@@ -56,7 +56,7 @@ impl Rooms {
             self.agenda.set(key, now.after(1));
             return false;
         }
-        memory.archive.expire(now);
+        room.log.expire(now);
         let members = room.members.iter().filter_map(|&key| roster.member(key));
         let is_due = |due: Option<Tick>| due.is_some_and(|due| due <= now);
         let presence = memory.presence.as_mut();
