@@ -1,4 +1,4 @@
-//! What the protocol layer costs per message, in nanoseconds: `cargo bench --bench micro`.
+//! `cargo bench --bench micro`: nanoseconds that the protocol layer takes for each message.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -59,7 +59,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// Reads pieces of a stream to their end; how many events that gave.
+/// Decodes a stream in pieces. Returns the number of events.
 fn read(decoder: &mut Decoder, stream: &mut [u8], piece: usize) -> usize {
     let mut events = 0;
     for mut input in stream.chunks_mut(piece) {

@@ -9,7 +9,7 @@ use hushd_ceiling::Writes;
 use hushd_load::process::{Process, pin};
 use hushd_load::scenario::Load;
 
-/// Set in a copy of this program that is to be the ceiling.
+/// This variable is set in a copy of this program that is to be the ceiling.
 const ROLE: &str = "HUSHD_BENCH_CEILING";
 
 /// What is switched off in hushd, as environment variables.
@@ -26,9 +26,9 @@ pub(crate) const SWITCHED_OFF: &[(&str, &str)] = &[
 pub(crate) enum Contestant {
     /// The raw epoll server.
     Ceiling(Writes),
-    /// Ours.
+    /// hushd.
     Hushd,
-    /// Somebody else's: a command that says at which address it listens.
+    /// Another server: a command that prints the address at which it listens.
     Peer { name: String, command: Vec<String> },
 }
 
@@ -96,7 +96,7 @@ impl Contestant {
         };
         while output.read_line(&mut said)? > 0 {
             if let Some(address) = said.lines().last().and_then(address) {
-                // Whatever else it says is read, so that it is never held up.
+                // All its further output is read, so that a full pipe never blocks it.
                 thread::spawn(move || io::copy(&mut output, &mut io::sink()));
                 running.address = address;
                 return Ok(running);
@@ -140,7 +140,7 @@ impl Drop for Running {
     }
 }
 
-/// Where this process was started to be the ceiling, is it; otherwise gives back at once.
+/// Runs the ceiling if this process was started for that; otherwise returns at once.
 pub(crate) fn be_the_ceiling() -> io::Result<()> {
     let Ok(writes) = std::env::var(ROLE) else {
         return Ok(());

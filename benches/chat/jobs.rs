@@ -1,4 +1,4 @@
-//! What is measured: each job runs one scenario against a fresh server and gives back its figures.
+//! What is measured: each job runs one scenario against a fresh server and returns its figures.
 
 use std::io;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::contestants::Running;
 
 /// One table.
 pub(crate) struct Job {
-    /// Any part of it chooses the job on the command line.
+    /// Any part of this name chooses the job on the command line.
     pub(crate) name: &'static str,
     /// What happens, in words.
     pub(crate) title: &'static str,
@@ -52,7 +52,7 @@ const EACH: Figure = ratio("server us each", 3);
 const P50: Figure = plain("p50 ms", 2);
 const P99: Figure = plain("p99 ms", 2);
 
-/// All of them, in the order in which they run: what users run first comes first.
+/// All jobs, in the order in which they run.
 pub(crate) const JOBS: &[Job] = &[
     Job {
         name: "connect",

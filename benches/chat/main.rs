@@ -91,7 +91,7 @@ fn run(job: &Job, options: &Options, load_on: usize) -> Vec<Row> {
         .collect();
     for _ in 0..options.rounds {
         for (contestant, row) in &mut rows {
-            // What is broken once need not be waited for again.
+            // A server that failed once is not run again.
             if row.rounds.iter().all(Result::is_ok) {
                 let figures = contestant
                     .start(load_on)
@@ -120,7 +120,7 @@ fn options(mut args: impl Iterator<Item = String>) -> io::Result<Options> {
                 .ok_or_else(|| io::Error::other(format!("{arg} needs a value")))
         };
         match arg.as_str() {
-            // What cargo adds.
+            // Cargo adds this argument.
             "--bench" => {}
             "--rounds" => options.rounds = value()?.parse().map_err(io::Error::other)?,
             "--plot" => options.plot = Some(value()?.into()),

@@ -18,7 +18,7 @@ const COLOURS: [&str; 7] = [
 const WIDTH: f64 = 790.0;
 const HEIGHT: f64 = 420.0;
 
-/// One curve: what was measured at each number of clients, where the server came so far.
+/// One curve: what was measured at each number of clients that the server could serve.
 struct Curve<'a> {
     name: &'a str,
     colour: &'static str,

@@ -1,8 +1,8 @@
-//! The ceiling: the least that a WebSocket chat server can do, so the most that epoll and write allow.
+//! The ceiling: the least that a WebSocket chat server can do, so the best that epoll and write allow.
 //!
-//! It shakes hands, hands every message to everybody, answers pings, and that is all. It has one
-//! room, checks nothing and bounds nothing: a benchmark's measure, never a server to run. System
-//! calls are made by rustix without a C library in between, which is as raw as it gets.
+//! It does handshakes, sends every message to all clients, and answers pings. It has one room, checks
+//! nothing and bounds nothing, so it is a benchmark's measure and never a server to run. rustix makes its
+//! system calls without a C library in between.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -18,7 +18,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketFlags, accept_with, recv, send, sockopt};
 use sha1::{Digest, Sha1};
 
-/// As many events as one wait may bring: a small batch would spoil the gathering.
+/// The most events of one wait. A small batch would spoil the batching of writes.
 const BATCH: usize = 1024;
 const SCRATCH: usize = 64 * 1024;
 /// The place of a socket that is not (yet) a member.
@@ -37,7 +37,7 @@ pub enum Writes {
 ///
 /// # Errors
 ///
-/// Those of the listener and of epoll; a client's own trouble only ends that client.
+/// Errors of the listener and of epoll. An error of a client's socket ends only that client.
 pub fn serve(listener: &TcpListener, writes: Writes) -> io::Result<Infallible> {
     listener.set_nonblocking(true)?;
     sockopt::set_tcp_nodelay(listener, true)?;
@@ -80,7 +80,7 @@ pub fn serve(listener: &TcpListener, writes: Writes) -> io::Result<Infallible> {
     }
 }
 
-/// Everything is indexed by file descriptor, the densest small number that there is.
+/// Everything is indexed by file descriptor, because descriptors are small and dense.
 struct Ceiling {
     writes: Writes,
     epoll: OwnedFd,
@@ -88,11 +88,11 @@ struct Ceiling {
     /// Where in `members` a socket stands, or `NOWHERE`.
     places: Vec<u32>,
     members: Vec<u32>,
-    /// Half a head or half a frame, of the few that have one.
+    /// The start of a head or frame, for the few sockets that have one.
     unread: HashMap<usize, Vec<u8>>,
-    /// What a full socket did not take, of the few that are full.
+    /// Bytes that a full socket did not take, for the few that are full.
     unsent: HashMap<usize, Vec<u8>>,
-    /// Frames on their way to everybody.
+    /// Frames that all members will be sent.
     batch: Vec<u8>,
     scratch: Vec<u8>,
 }
@@ -138,7 +138,7 @@ impl Ceiling {
         }
     }
 
-    /// Edge-triggered: reads on while the buffer comes back full or the peer has finished.
+    /// Edge-triggered, so it reads on while the buffer comes back full or the peer has finished.
     fn read(&mut self, id: usize, mut finished: bool) {
         let mut scratch = mem::take(&mut self.scratch);
         while let Some(socket) = &self.sockets[id] {
@@ -203,7 +203,7 @@ impl Ceiling {
         end + 4
     }
 
-    /// Takes every whole frame and gives back how many bytes they were.
+    /// Handles every whole frame. Returns how many bytes they were.
     fn frames(&mut self, id: usize, bytes: &mut [u8]) -> usize {
         let mut used = 0;
         while let Some((opcode, head, len)) = header(&bytes[used..]) {
@@ -251,7 +251,7 @@ impl Ceiling {
         if frames.is_empty() {
             return;
         }
-        // Backwards, since a client that fails is swapped out for the last one.
+        // This runs backwards, because a client that fails is replaced by the last one.
         for place in (0..self.members.len()).rev() {
             self.write(self.members[place] as usize, frames);
         }

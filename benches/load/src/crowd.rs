@@ -54,7 +54,7 @@ pub struct Crowd {
 /// One client of the crowd, by its place in the order of [`Crowd::open`].
 pub type ClientId = usize;
 
-/// What a turn brought.
+/// Something that happened in a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happened {
     /// The handshake is done.
@@ -63,7 +63,7 @@ pub enum Happened {
     Heard(ClientId),
     /// A pong came.
     Ponged(ClientId),
-    /// The connection has ended without the client's doing.
+    /// The connection has ended, and the client did not end it.
     Dropped(ClientId),
 }
 
@@ -71,7 +71,7 @@ pub enum Happened {
 struct Client {
     stage: Stage,
     room: usize,
-    /// What a full socket did not take.
+    /// Bytes that a full socket did not take.
     unsent: Vec<u8>,
     pings: u32,
     pinged_at: u64,
@@ -97,11 +97,11 @@ enum Stage {
 }
 
 impl Crowd {
-    /// Nobody yet. `size` is the length of each message, in bytes; `host` goes into the request.
+    /// A crowd without clients. `size` is the length of each message, in bytes; `host` goes into the request.
     ///
     /// # Errors
     ///
-    /// Those of `epoll_create`.
+    /// Errors of `epoll_create`.
     pub fn new(server: SocketAddr, host: &str, size: usize) -> io::Result<Self> {
         Ok(Self {
             server,
@@ -134,7 +134,7 @@ impl Crowd {
     ///
     /// # Errors
     ///
-    /// Those of the system: too many open files, no free port, nobody listening.
+    /// The system's errors: too many open files, no free port, no server at the address.
     pub fn open(&mut self, path: &str) -> io::Result<ClientId> {
         let family = if self.server.is_ipv4() {
             AddressFamily::INET
@@ -185,7 +185,7 @@ impl Crowd {
         Ok(id)
     }
 
-    /// Closes a client's connection without a word.
+    /// Closes a client's connection without a close frame.
     pub fn close(&mut self, id: ClientId) {
         self.clients[id].stage = Stage::Closed;
         self.clients[id].unsent = Vec::new();
@@ -195,7 +195,7 @@ impl Crowd {
     ///
     /// # Errors
     ///
-    /// Those of `setsockopt`.
+    /// Errors of `setsockopt`.
     pub fn clear(&mut self) -> io::Result<()> {
         for client in self.clients.drain(..) {
             if let Stage::Open { socket, .. } = client.stage {
@@ -207,13 +207,13 @@ impl Crowd {
         Ok(())
     }
 
-    /// Whether the client still owes the network what it has said.
+    /// Whether the client's socket has not taken all that the client has sent.
     #[must_use]
     pub fn is_full(&self, id: ClientId) -> bool {
         !self.clients[id].unsent.is_empty()
     }
 
-    /// Says the client's next message, as of `said_at`.
+    /// Sends the client's next message, which was due at `said_at`.
     pub fn say(&mut self, id: ClientId, said_at: u64) {
         let room = self.clients[id].room;
         let message = self.rooms[room].say(id as u32, said_at, &mut self.tally);
@@ -244,7 +244,7 @@ impl Crowd {
     ///
     /// # Errors
     ///
-    /// Those of `epoll_wait`.
+    /// Errors of `epoll_wait`.
     pub fn turn(&mut self, wait: Duration, happened: &mut Vec<Happened>) -> io::Result<()> {
         let wait = Timespec {
             tv_sec: wait.as_secs() as i64,
@@ -313,7 +313,7 @@ impl Crowd {
         }
     }
 
-    /// Edge-triggered: reads on while the buffer comes back full or the peer has finished.
+    /// Edge-triggered, so it reads on while the buffer comes back full or the peer has finished.
     fn read(&mut self, id: ClientId, mut finished: bool) {
         let mut scratch = mem::take(&mut self.scratch);
         loop {
@@ -444,7 +444,7 @@ impl Crowd {
         }
     }
 
-    /// The server's doing.
+    /// The server has ended a connection.
     fn drop(&mut self, id: ClientId) {
         self.close(id);
         self.tally.faults.dropped += 1;

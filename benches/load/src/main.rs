@@ -12,8 +12,8 @@ use hushd_load::tally::Faults;
 
 /// Puts a WebSocket chat server under load and verifies every byte that it sends.
 ///
-/// The server may be any that hands each message of a room (the path of the URL) to everybody in it,
-/// the sender included. Exits with 1 if anything was lost, doubled, misordered or corrupt.
+/// The server may be any that sends each message of a room (the path of the URL) to all members, the
+/// sender included. Exits with 1 if anything was lost, doubled, misordered or corrupt.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 struct Cli {

@@ -1,4 +1,4 @@
-//! What the clients say: who, the how many-eth, and filling that only this message has.
+//! Text of the clients' messages: the sender, a number, and a filling that only this message has.
 //!
 //! `ssssssssnnnnnnnn` in hexadecimal, then printable characters that follow from sender, number and
 //! length, so that any changed, missing or foreign byte shows. It is text, since chat is.
@@ -6,12 +6,12 @@
 /// The shortest message: sender, number and eight characters that prove them.
 pub const SHORTEST: usize = 24;
 
-/// Names one message: its sender and its number among that sender's, from 0.
+/// Name of a message: its sender and its number among that sender's, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Id {
     /// The client that said it.
     pub sender: u32,
-    /// How many it had said before.
+    /// How many messages the client had sent before.
     pub number: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What the server's process costs, as Linux counts it.
+//! Processor time and memory of the server's process, as Linux counts them.
 
 use std::fs;
 use std::io;
@@ -34,7 +34,7 @@ impl Process {
     ///
     /// # Errors
     ///
-    /// When there is no such process, or it is somebody else's.
+    /// When there is no such process, or it belongs to another user.
     pub fn memory(self) -> io::Result<u64> {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.0))?;
         let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));

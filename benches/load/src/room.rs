@@ -1,11 +1,11 @@
-//! What was said in one room, and the ears that listen to it.
+//! Verifies what the members of a room receive: a record of the stream, and an ear for each member.
 //!
-//! All members of a room should hear the same bytes. So only the first to hear a frame has to look
-//! at it: if it is flawless (the next message of its sender, every byte right) it is admitted to the
-//! room's record, and whatever the others read is compared with the record as one block of memory.
-//! That makes verifying cheaper than receiving. An ear that hears anything else than the record
-//! leaves it and is checked on its own from there on, message by message: nothing is assumed about
-//! the order in which different members hear different senders.
+//! All members of a room should receive the same bytes. So only the first member to receive a frame looks at
+//! it: if the frame is flawless (the next message of its sender, every byte right), it is added to the
+//! room's record, and what the other members read is compared with the record as one block of memory. That
+//! makes verifying cheaper than receiving. An ear whose bytes differ from the record leaves it, and is
+//! checked on its own from there on, message by message, because a server may send the messages of
+//! different senders to different members in different orders.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::mem;
@@ -49,7 +49,7 @@ struct Sender {
     /// The number of its next message at the end of the record, and at the record's start.
     next: u32,
     cut: u32,
-    /// When those were said that are not yet in the record.
+    /// When the messages were sent that are not in the record yet.
     said_at: VecDeque<u64>,
 }
 
@@ -64,13 +64,13 @@ pub struct Ear {
 
 #[derive(Debug)]
 enum Hears {
-    /// What the record says, so far up to the position `at`, with `frames` frames before it.
+    /// The ear has received the record up to the position `at`, with `frames` frames before it.
     Along { at: u64, frames: u64 },
-    /// Something else.
+    /// The ear has received something else than the record.
     Alone(HashMap<u32, Heard>),
 }
 
-/// What a lone ear has heard of one sender.
+/// What an ear that has left the record has received of one sender.
 #[derive(Clone, Debug, Default)]
 struct Heard {
     next: u32,
@@ -80,11 +80,11 @@ struct Heard {
 /// A control frame, for the member to act upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
-    /// Wants a pong with the same bytes.
+    /// The server's ping, which wants a pong with the same bytes.
     Ping(Vec<u8>),
-    /// Should answer a ping.
+    /// The server's pong, which should answer a ping.
     Pong(Vec<u8>),
-    /// The server says goodbye.
+    /// The server's close frame.
     Close,
 }
 
@@ -98,8 +98,8 @@ impl Room {
         }
     }
 
-    /// A new member, who hears everything from here on. Nobody should be talking yet: who joins a
-    /// conversation cannot say what it should have heard.
+    /// A new member, which receives everything from here on. No member should be talking yet, because it is not
+    /// known which messages of a running conversation a new member should receive.
     pub fn join(&mut self, member: u32) -> Ear {
         self.members += 1;
         let hears = Hears::Along {
@@ -126,7 +126,7 @@ impl Room {
         id
     }
 
-    /// What a member has read at `now`. Gives back how many of its own messages were in it.
+    /// Verifies what a member has read at `now`. Returns how many of its own messages were in it.
     ///
     /// # Errors
     ///
@@ -312,13 +312,13 @@ impl Room {
             Hears::Along { frames, .. } => Some(frames),
             Hears::Alone(_) => None,
         });
-        let everybody = along.min().unwrap_or(self.earlier);
-        let start = self.boundary(everybody);
-        for frame in self.frames.drain(..(everybody - self.earlier) as usize) {
+        let common = along.min().unwrap_or(self.earlier);
+        let start = self.boundary(common);
+        for frame in self.frames.drain(..(common - self.earlier) as usize) {
             self.senders.entry(frame.id.sender).or_default().cut = frame.id.number + 1;
         }
         self.record.drain(..(start - self.start) as usize);
-        (self.start, self.earlier) = (start, everybody);
+        (self.start, self.earlier) = (start, common);
         self.cut_at = 2 * self.record.len();
     }
 }
@@ -482,7 +482,7 @@ mod tests {
         ];
         for step in (1..60).chain([1000]) {
             for (name, fault, want) in &table {
-                // Whoever hears it: the one that comes first, the one that compares, or both.
+                // The fault shows at the first member, at the one that compares, or at both.
                 let (tally, _, own) = listen(step, |_| (), fault);
                 assert_eq!(
                     (tally.faults, own),

@@ -1,4 +1,4 @@
-//! What came of it: counts of everything that went right or wrong, and times.
+//! Counts of everything that went right or wrong, and latencies.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,15 +6,15 @@ use std::time::Duration;
 /// Every kind of thing that a server can do wrong, and how often it did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
-    /// Messages that a client should have heard and did not.
+    /// Messages that a client should have received and did not.
     pub lost: u64,
-    /// Messages heard a second time.
+    /// Messages received a second time.
     pub doubled: u64,
-    /// Messages heard after a later one of the same sender.
+    /// Messages received after a later one of the same sender.
     pub misordered: u64,
-    /// Frames with a byte that nobody sent, and frames that RFC 6455 forbids.
+    /// Frames with a byte that no client sent, and frames that RFC 6455 forbids.
     pub corrupt: u64,
-    /// Messages that were said in another room.
+    /// Messages that were sent in another room.
     pub stray: u64,
     /// Connections that the server refused, failed or ended without being asked to.
     pub dropped: u64,
@@ -49,19 +49,19 @@ impl fmt::Display for Faults {
 /// What is counted while the clients listen.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// Messages said, each times the members of its room.
+    /// Messages sent, each times the members of its room.
     pub expected: u64,
-    /// Messages heard, each once for each client.
+    /// Messages received, each once for each client.
     pub deliveries: u64,
     /// Pongs that answered a ping as they should.
     pub pongs: u64,
-    /// What went wrong so far; what is lost shows only at the end.
+    /// What went wrong so far. Losses show only at the end.
     pub faults: Faults,
-    /// From saying to hearing.
+    /// From sending a message to receiving it.
     pub latency: Times,
     /// From ping to pong.
     pub pong_latency: Times,
-    /// Whose hearing is timed.
+    /// Which deliveries are timed.
     pub timed: Timed,
 }
 

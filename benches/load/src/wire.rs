@@ -1,15 +1,15 @@
-//! The client's side of RFC 6455: masked frames out, strictly judged frames in.
+//! The client's side of RFC 6455: masks the frames that it sends, and checks strictly those that it receives.
 
 /// What a frame is (RFC 6455, section 5.2), as far as a chat server may send it unfragmented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
     /// A text message.
     Text = 0x1,
-    /// The end of the conversation.
+    /// A close frame.
     Close = 0x8,
-    /// A question.
+    /// A ping.
     Ping = 0x9,
-    /// Its answer.
+    /// A pong.
     Pong = 0xa,
 }
 

@@ -1,4 +1,4 @@
-//! The proof of the load generator: servers that break deliveries on purpose are found out.
+//! Tests of the load generator: it finds each fault of servers that break deliveries on purpose.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -229,7 +229,7 @@ fn frames_that_are_forbidden_end_the_connection() {
     }
 }
 
-/// The ceiling as a server that does it right, with more clients than the record's first cut.
+/// The ceiling delivers correctly, to more clients than the record's first cut has.
 #[test]
 fn the_ceiling_breaks_nothing() {
     for writes in [hushd_ceiling::Writes::Each, hushd_ceiling::Writes::Gathered] {

@@ -1,4 +1,4 @@
-//! Clients that come, and clients that come and go.
+//! Scenarios in which clients connect, or connect and leave.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 use super::{Load, Measured, PATIENCE, WINDOW};
 use crate::crowd::Happened;
 
-/// `count` clients connect, as many at once as a careful crowd would, and stay. The unit is a
-/// whole handshake.
+/// `count` clients connect, a hundred at a time, and stay. The unit is a whole handshake.
 ///
 /// # Errors
 ///
-/// Those of the system, and of a server that refuses somebody.
+/// The system's errors, and a client that the server refuses.
 pub fn connect(load: &mut Load, count: usize) -> io::Result<Measured> {
     come(load, count, |_, _| {})
 }
@@ -21,7 +20,7 @@ pub fn connect(load: &mut Load, count: usize) -> io::Result<Measured> {
 ///
 /// # Errors
 ///
-/// Those of the system, and of a server that refuses somebody.
+/// The system's errors, and a client that the server refuses.
 pub fn churn(load: &mut Load, count: usize) -> io::Result<Measured> {
     come(load, count, |load, id| load.crowd.close(id))
 }
@@ -61,7 +60,7 @@ fn come(
         }
     }
     let time = start.elapsed();
-    // The last ones' share of the server's time (their end, for one) is still to come.
+    // The server still has work with the last clients, such as closing their connections.
     std::thread::sleep(Duration::from_millis(50));
     let cpu = load
         .cpu()?

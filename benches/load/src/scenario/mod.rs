@@ -1,4 +1,4 @@
-//! What the clients do. Every scenario gives back one [`Measured`], whose unit is its own.
+//! What the clients do. Each scenario returns one [`Measured`], in a unit of its own.
 
 mod connections;
 mod pressure;
@@ -20,9 +20,9 @@ use crate::tally::{Faults, Tally, Times};
 
 /// Connections on their way at once, well below any server's backlog.
 const WINDOW: usize = 100;
-/// How long nothing may arrive before what is missing counts as lost.
+/// After so long without an arrival, what is missing counts as lost.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// Between the last handshake and the first word: a server may still be adding the member.
+/// Pause between the last handshake and the first message, because a server may still be adding the member.
 const SETTLE: Duration = Duration::from_millis(200);
 
 /// The server under load, and how to talk to it.
@@ -79,7 +79,7 @@ impl Load {
     ///
     /// # Errors
     ///
-    /// Those of `epoll_create`.
+    /// Errors of `epoll_create`.
     pub fn new(
         server: SocketAddr,
         path: &str,
@@ -174,7 +174,7 @@ impl Load {
         }
     }
 
-    /// Lets everybody hear what has been said and gives back what went wrong in all.
+    /// Waits until all clients have received what was sent, and returns everything that went wrong.
     fn faults(&mut self) -> io::Result<Faults> {
         let mut happened = Vec::new();
         let (mut heard, mut last) = (self.crowd.tally.deliveries, Instant::now());
@@ -184,7 +184,7 @@ impl Load {
                 (heard, last) = (self.crowd.tally.deliveries, Instant::now());
             }
         }
-        // What nobody should hear may still be on its way.
+        // Messages that no client should receive may still be on their way.
         let settled = Instant::now() + SETTLE;
         while Instant::now() < settled {
             self.crowd.turn(SETTLE, &mut happened)?;

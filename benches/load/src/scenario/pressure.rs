@@ -1,4 +1,4 @@
-//! What others notice while the server has more to do than it likes.
+//! Latency of quiet clients while the server is overloaded.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::crowd::{ClientId, Crowd, Happened};
 /// Clients that ping at fixed moments, in a room of their own.
 struct Pingers {
     period: u64,
-    /// Who, when its next ping is due, and whether it still waits for a pong.
+    /// The client, when its next ping is due, and whether it still waits for a pong.
     pingers: Vec<(ClientId, u64, bool)>,
 }
 
@@ -32,7 +32,7 @@ impl Pingers {
         Ok(Self { period, pingers })
     }
 
-    /// Pings whoever is due; a ping that has to wait for the last one's pong counts from when it was due.
+    /// Sends the pings that are due. A ping that has to wait for the last one's pong counts from when it was due.
     fn act(&mut self, crowd: &mut Crowd, happened: &[Happened]) {
         let first = self.pingers[0].0;
         for what in happened {
@@ -50,12 +50,12 @@ impl Pingers {
     }
 }
 
-/// `arrivals` clients connect as fast as they can while a hundred others, settled long before, ping
-/// fifty times a second each. The unit is an arrival; what is timed are the pings meanwhile.
+/// `arrivals` clients connect as fast as they can, while a hundred others, connected long before, ping
+/// fifty times a second each. The unit is an arrival; the pings are timed.
 ///
 /// # Errors
 ///
-/// Those of the system, and of a server that refuses somebody.
+/// The system's errors, and a client that the server refuses.
 pub fn stall(load: &mut Load, arrivals: usize) -> io::Result<Measured> {
     let mut pingers = Pingers::new(load)?;
     let path = load.path.clone();
@@ -101,12 +101,12 @@ pub fn stall(load: &mut Load, arrivals: usize) -> io::Result<Measured> {
     })
 }
 
-/// `talkers` of `clients` say all that their sockets take, while a hundred others ping in another
-/// room. The unit is a delivery; what is timed are the pings; memory is looked at all the while.
+/// `talkers` of `clients` send all that their sockets take, while a hundred others ping in another
+/// room. The unit is a delivery; the pings are timed; memory is the most that was seen.
 ///
 /// # Errors
 ///
-/// Those of the system, and of a server that refuses somebody.
+/// The system's errors, and a client that the server refuses.
 pub fn overload(
     load: &mut Load,
     clients: usize,

@@ -1,4 +1,4 @@
-//! Clients that have nothing to say.
+//! Scenarios in which clients send no messages.
 
 use std::io;
 use std::thread;
@@ -12,7 +12,7 @@ use crate::tally::Faults;
 ///
 /// # Errors
 ///
-/// Those of the system, and of a server that refuses somebody.
+/// The system's errors, and a client that the server refuses.
 pub fn ping(load: &mut Load, clients: usize, time: Duration) -> io::Result<Measured> {
     let path = load.path.clone();
     for id in load.fill(clients, |_| path.clone())? {
@@ -42,7 +42,7 @@ pub fn ping(load: &mut Load, clients: usize, time: Duration) -> io::Result<Measu
 ///
 /// # Errors
 ///
-/// Those of the system, and of a server that refuses somebody.
+/// The system's errors, and a client that the server refuses.
 pub fn rooms(load: &mut Load, count: usize) -> io::Result<()> {
     load.fill(count, |number| format!("/room-{number}"))
         .map(drop)
@@ -53,7 +53,7 @@ pub fn rooms(load: &mut Load, count: usize) -> io::Result<()> {
 pub struct Idle {
     /// Bytes of the server's memory for each client that has only connected.
     pub fresh: f64,
-    /// The same after each has heard a message and had a ping answered.
+    /// The same after each has received a message and a pong.
     pub used: f64,
     /// The server's memory with all of them, in bytes.
     pub memory: u64,
@@ -63,12 +63,12 @@ pub struct Idle {
     pub faults: Faults,
 }
 
-/// `few` clients connect, hear a message and ping; then as many more as make `clients`; then nothing
-/// happens for `time`. Memory per client is the slope between the two numbers.
+/// `few` clients connect, receive a message and ping; then more clients do the same, until they are
+/// `clients`; then nothing happens for `time`. Memory per client is the slope between the two numbers.
 ///
 /// # Errors
 ///
-/// Those of the system, of a server that refuses somebody, and an unknown process.
+/// The system's errors, a client that the server refuses, and an unknown process.
 pub fn idle(load: &mut Load, few: usize, clients: usize, time: Duration) -> io::Result<Idle> {
     let process = load
         .process
@@ -102,7 +102,7 @@ pub fn idle(load: &mut Load, few: usize, clients: usize, time: Duration) -> io::
     })
 }
 
-/// Everybody hears one message and pings once.
+/// Each client receives one message and pings once.
 fn stir(load: &mut Load, ids: &[ClientId]) -> io::Result<()> {
     load.crowd.say(ids[0], load.crowd.now());
     for &id in ids {

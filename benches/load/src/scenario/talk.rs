@@ -1,4 +1,4 @@
-//! Clients that say something to everybody.
+//! Scenarios in which clients send messages to a room.
 
 use std::io;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::tally::Timed;
 
 const LONG: Duration = Duration::from_millis(100);
 
-/// One of `clients` talks; its next message follows when everybody has heard the last. The unit is
-/// a delivery.
+/// One of `clients` talks. It sends its next message when all clients have received the last one. The unit
+/// is a delivery.
 ///
 /// # Errors
 ///
-/// Those of the system, and of a server that refuses somebody.
+/// The system's errors, and a client that the server refuses.
 pub fn broadcast(load: &mut Load, clients: usize, time: Duration) -> io::Result<Measured> {
     let path = load.path.clone();
     let talker = load.fill(clients, |_| path.clone())?[0];
@@ -36,13 +36,12 @@ pub fn broadcast(load: &mut Load, clients: usize, time: Duration) -> io::Result<
     })
 }
 
-/// `talkers` of `clients` talk; the next message of each follows when its last one has come back to
-/// itself. The unit is a delivery; what is timed is that way around; memory is that before anybody
-/// has spoken.
+/// `talkers` of `clients` talk. Each sends its next message when its last one has come back to itself. The
+/// unit is a delivery; the round trip is timed; memory is measured before the first message.
 ///
 /// # Errors
 ///
-/// Those of the system, and of a server that refuses somebody.
+/// The system's errors, and a client that the server refuses.
 pub fn many(
     load: &mut Load,
     clients: usize,
@@ -78,12 +77,12 @@ pub fn many(
     })
 }
 
-/// `rate` messages a second, said by all of `clients` in turn at fixed moments, however slow the
-/// server is. The unit is a delivery; each is timed, from the moment at which it was to be said.
+/// All of `clients` in turn send `rate` messages a second at fixed moments, however slow the server is.
+/// The unit is a delivery; each is timed from the moment at which its message was due.
 ///
 /// # Errors
 ///
-/// Those of the system, and of a server that refuses somebody.
+/// The system's errors, and a client that the server refuses.
 pub fn steady(load: &mut Load, clients: usize, rate: f64, time: Duration) -> io::Result<Measured> {
     let path = load.path.clone();
     let ids = load.fill(clients, |_| path.clone())?;
