@@ -13,3 +13,12 @@ pub struct ConnectionId(pub u32);
 /// Where a room is kept: its index in the slab of rooms. The index is used again once the room is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoomKey(pub u32);
+
+/// One connection, as lists and requests that outlive a turn know it: a key alone could mean its successor by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionRef {
+    /// Where it is kept.
+    pub key: ConnectionKey,
+    /// Which connection it is.
+    pub id: ConnectionId,
+}

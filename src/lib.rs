@@ -5,6 +5,7 @@
 extern crate self as hushd;
 
 pub mod chat;
+pub mod engine;
 pub mod feed;
 pub mod http;
 pub mod ids;

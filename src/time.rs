@@ -1,4 +1,7 @@
-//! Time as everything below the event loop knows it.
+//! Time as values: read by the event loop alone, and passed on.
+
+use std::ops::{Add, Sub};
+use std::time::Duration;
 
 /// A moment: tenths of a second since the server's start, which suffice for 13 years.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,5 +19,41 @@ impl Tick {
     /// Ticks from an earlier moment to this one, 0 if it is not earlier.
     pub fn since(self, earlier: Tick) -> u32 {
         self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A moment: microseconds since the server's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(pub u64);
+
+impl Moment {
+    /// The same in tenths of a second.
+    pub fn tick(self) -> Tick {
+        Tick(u32::try_from(self.0 / 100_000).unwrap_or(u32::MAX))
+    }
+
+    /// When a tick begins.
+    pub fn of(tick: Tick) -> Moment {
+        Moment(u64::from(tick.0) * 100_000)
+    }
+}
+
+impl Add<Duration> for Moment {
+    type Output = Moment;
+
+    fn add(self, time: Duration) -> Moment {
+        Moment(
+            self.0
+                .saturating_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
+impl Sub for Moment {
+    type Output = Duration;
+
+    /// Time from an earlier moment; zero if it is not earlier.
+    fn sub(self, earlier: Moment) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 }

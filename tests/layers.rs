@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer, what it may know of ours, and what of the world it must not touch.
-const LAYERS: [(&str, &[&str], &[&str]); 10] = [
+const LAYERS: [(&str, &[&str], &[&str]); 11] = [
     ("ids.rs", &[], BELOW_SERVER),
     ("time.rs", &[], BELOW_SERVER),
     ("random.rs", &[], BELOW_SERVER),
@@ -26,10 +26,12 @@ const LAYERS: [(&str, &[&str], &[&str]); 10] = [
         ],
         BELOW_SERVER,
     ),
+    ("engine", &["engine", "chat", "ids", "time"], BELOW_SERVER),
     (
         "server",
         &[
-            "server", "chat", "http", "feed", "ws", "ids", "time", "random", "ranked", "schedule",
+            "server", "engine", "chat", "http", "feed", "ws", "ids", "time", "random", "ranked",
+            "schedule",
         ],
         &["simple_logger", "clap"],
     ),

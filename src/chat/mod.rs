@@ -11,13 +11,13 @@ mod room;
 mod rooms;
 
 pub use format::encoding::{Encoding, Format};
-pub use format::said::{Said, What};
+pub use format::said::{OwnedSaid, Said, What};
 pub use format::v1;
 pub use history::log::{Position, Stamp};
 pub use members::{Member, Roster};
 pub use room::round::Ends;
 pub use room::{Backlog, Place, Room};
-pub use rooms::conversation::{Arrival, Greeting, Question, Verdict};
+pub use rooms::conversation::{Arrival, Greeting, Newcomer, Question, Verdict};
 pub use rooms::{Moved, RoomLimits, Rooms, TooManyRooms};
 
 #[cfg(test)]

@@ -63,9 +63,17 @@ impl House {
         }
         let key = ConnectionKey(self.next_key);
         self.next_key += 1;
+        let next = self.rooms.get(room).unwrap().position().arrivals + 1;
+        let returning = self.rooms.returning(room, hello, &self.people);
+        let newcomer = Newcomer {
+            key,
+            encoding,
+            hello,
+            number: returning.unwrap_or(next),
+        };
         let arrival = self
             .rooms
-            .join(room, key, encoding, hello, &self.people, self.now)
+            .join(room, newcomer, &self.people, self.now)
             .unwrap();
         let lane = self.rooms.get(room).unwrap().lane(encoding).unwrap();
         let mut outbox = Outbox::join(lane);
@@ -132,7 +140,7 @@ impl House {
         let when = (self.now, time);
         match self
             .rooms
-            .hear(key, &person.member, message, waits, &self.people, when)
+            .hear(&person.member, message, waits, &self.people, when)
         {
             Verdict::Say(said) => {
                 let seq = self.rooms.get(place.room).unwrap().position().seq + 1;
@@ -145,9 +153,15 @@ impl House {
                 self.tell(key, &json);
                 self.people.get_mut(&key).unwrap().answered.push(question);
             }
-            Verdict::Rename(name, answer) => {
-                self.people.get_mut(&key).unwrap().member.name = name;
-                answer.into_iter().for_each(|json| self.tell(key, &json));
+            Verdict::Rename(wanted) => {
+                let member = self.people[&key].member.clone();
+                let renamed = self
+                    .rooms
+                    .rename(key, &member, wanted, &self.people, self.now);
+                if let Some((name, answer)) = renamed {
+                    self.people.get_mut(&key).unwrap().member.name = name;
+                    answer.into_iter().for_each(|json| self.tell(key, &json));
+                }
             }
             Verdict::Nothing => {}
         }

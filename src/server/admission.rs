@@ -7,10 +7,11 @@ use super::conversation::{lane_of, text};
 use super::rate_limit::RateLimiter;
 use super::{Network, Server};
 use crate::chat::v1::{self, Hello};
-use crate::chat::{Encoding, Format, Greeting};
+use crate::chat::{Encoding, Format, Greeting, Newcomer};
+use crate::engine::{Embedded, Engine, RoomState};
 use crate::feed::{Outbox, Piece, Record};
 use crate::http::{self, Refusal, Upgrade};
-use crate::ids::ConnectionKey;
+use crate::ids::{ConnectionKey, ConnectionRef};
 use crate::ws::{CloseCode, Frame};
 
 impl<N: Network> Server<N> {
@@ -19,6 +20,7 @@ impl<N: Network> Server<N> {
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;
         };
+        let id = connection.id;
         if connection.flags.has(Flags::SURPLUS) {
             self.counts.connections_over_limit += 1;
             let from_there = self.addresses.get(&connection.peer);
@@ -63,9 +65,21 @@ impl<N: Network> Server<N> {
             );
         }
         let (roster, now) = (&self.connections, self.now.tick());
-        let arrival = self
-            .rooms
-            .join(room_key, key, encoding, &hello, roster, now);
+        let returning = self.rooms.returning(room_key, &hello, roster);
+        let Some(room) = self.rooms.get(room_key) else {
+            return;
+        };
+        let (from, room) = (ConnectionRef { key, id }, RoomState::of(room_key, room));
+        let Some(entered) = Embedded.enter(from, room, returning) else {
+            return;
+        };
+        let newcomer = Newcomer {
+            key,
+            encoding,
+            hello: &hello,
+            number: entered.member,
+        };
+        let arrival = self.rooms.join(room_key, newcomer, roster, now);
         let Some(arrival) = arrival else { return };
         let Some(connection) = self.connections.get_mut(key.0 as usize) else {
             return;

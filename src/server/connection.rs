@@ -10,6 +10,7 @@ use super::transport::Written;
 use crate::chat::{Member, Place, Question, Roster};
 use crate::feed::Outbox;
 use crate::http::Head;
+pub(super) use crate::ids::ConnectionRef;
 use crate::ids::{ConnectionId, ConnectionKey};
 use crate::time::Tick;
 use crate::ws::Decoder;
@@ -87,13 +88,6 @@ pub(super) enum Awaits {
     Outbox,
     /// The peer's FIN in answer to ours.
     Fin,
-}
-
-/// A place in the event loop's lists that outlive a turn: a key alone could mean a stranger by then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ConnectionRef {
-    pub(super) key: ConnectionKey,
-    pub(super) id: ConnectionId,
 }
 
 /// Facts about a connection that are either so or not.

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use super::connection::{Flags, Stage};
 use super::{Network, Server};
-use crate::chat::{Place, Rooms, Roster, Stamp, Verdict};
+use crate::chat::{Place, Rooms, Roster, Verdict};
+use crate::engine::{Embedded, Engine, RoomState};
 use crate::feed::{Lane, Piece};
-use crate::ids::ConnectionKey;
+use crate::ids::{ConnectionKey, ConnectionRef};
 use crate::ws::{Frame, Message};
 
 /// Bytes of answers to pings that may wait for a client; beyond that only the latest is kept, as
@@ -57,7 +58,8 @@ impl<N: Network> Server<N> {
             connection.flags.clear(Flags::HISTORY);
             connection.flags.clear(Flags::WHO);
         }
-        let flags = connection.flags;
+        let (flags, id) = (connection.flags, connection.id);
+        let from = ConnectionRef { key, id };
         let waits = |question| flags.has(Flags::asked(question));
         if let Stage::Open(open) = &mut connection.stage {
             open.rate.owe_message();
@@ -70,16 +72,18 @@ impl<N: Network> Server<N> {
         let Some(member) = roster.member(key) else {
             return 0;
         };
-        let verdict = self.rooms.hear(key, member, message, waits, roster, when);
+        let verdict = self.rooms.hear(member, message, waits, roster, when);
         match verdict {
             Verdict::Say(said) => {
                 let room = member.place.room;
                 self.counts.messages_published += 1;
-                let before = self.rooms.get(room).map_or(0, |room| room.position().seq);
                 let (now, time) = when;
-                let stamp = Stamp {
-                    seq: before + 1,
-                    time,
+                let Some(state) = self.rooms.get(room) else {
+                    return 0;
+                };
+                let state = RoomState::of(room, state);
+                let Some(stamp) = Embedded.say(from, state, &said, time) else {
+                    return 0;
                 };
                 if self.rooms.append(room, &said, stamp, now) {
                     self.enqueue_room(room);
@@ -97,7 +101,23 @@ impl<N: Network> Server<N> {
                 }
                 json.len()
             }
-            Verdict::Rename(name, answer) => {
+            Verdict::Rename(wanted) => {
+                let room = member.place.room;
+                let Some(state) = self.rooms.get(room) else {
+                    return 0;
+                };
+                let state = RoomState::of(room, state);
+                let number = member.number;
+                if Embedded
+                    .rename(from, state, number, wanted.as_ref())
+                    .is_none()
+                {
+                    return 0;
+                }
+                let renamed = self.rooms.rename(key, member, wanted, roster, when.0);
+                let Some((name, answer)) = renamed else {
+                    return 0;
+                };
                 if let Some(connection) = self.connection(key)
                     && let Stage::Open(open) = &mut connection.stage
                 {

@@ -31,6 +31,59 @@ pub enum What<'a> {
     Binary(&'a [u8]),
 }
 
+/// What is said, without borrowing it: for an engine that keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedSaid {
+    member: u32,
+    /// `None` is a guest.
+    name: Option<Box<str>>,
+    format: Format,
+    is_text: bool,
+    /// UTF-8 if it is text.
+    what: Box<[u8]>,
+    id: Option<Box<str>>,
+}
+
+impl From<&Said<'_>> for OwnedSaid {
+    fn from(said: &Said<'_>) -> OwnedSaid {
+        let (is_text, what) = match &said.what {
+            What::Text(text) => (true, text.as_bytes()),
+            What::Binary(bytes) => (false, *bytes),
+        };
+        OwnedSaid {
+            member: said.member,
+            name: match said.from {
+                Called::Name(name) => Some(name.into()),
+                Called::Guest(_) => None,
+            },
+            format: said.format,
+            is_text,
+            what: what.into(),
+            id: said.id.as_deref().map(Box::from),
+        }
+    }
+}
+
+impl OwnedSaid {
+    /// The same, borrowed.
+    pub fn borrow(&self) -> Said<'_> {
+        Said {
+            member: self.member,
+            from: match &self.name {
+                Some(name) => Called::Name(name),
+                None => Called::Guest(self.member),
+            },
+            format: self.format,
+            what: if self.is_text {
+                What::Text(String::from_utf8_lossy(&self.what))
+            } else {
+                What::Binary(&self.what)
+            },
+            id: self.id.as_deref().map(Cow::Borrowed),
+        }
+    }
+}
+
 impl Said<'_> {
     /// As those who follow `chat.v1` hear it: with its size instead of its content where its JSON would
     /// be longer than `limit`.
@@ -67,6 +120,33 @@ impl Said<'_> {
             (Format::ChatV1, What::Text(text)) => {
                 What::Text(Cow::Owned(v1::plain_text(self.from, text)))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_engine_keeps_is_what_was_said() {
+        for (from, what, id) in [
+            (Called::Guest(7), What::Text("caf\u{e9}".into()), None),
+            (
+                Called::Name("ann"),
+                What::Text("".into()),
+                Some("c-1".into()),
+            ),
+            (Called::Guest(7), What::Binary(&[0xff, 0x00]), None),
+        ] {
+            let said = Said {
+                member: 7,
+                from,
+                format: Format::ChatV1,
+                what,
+                id,
+            };
+            assert_eq!(OwnedSaid::from(&said).borrow(), said);
         }
     }
 }

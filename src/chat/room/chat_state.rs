@@ -1,7 +1,7 @@
 //! What a room knows beside its lanes and its log, from its first `chat.v1` member on: which member has which name, and
 //! which members have been announced.
 
-use crate::chat::members::name::{BadName, Name, Names, Wanted};
+use crate::chat::members::name::{Name, Names};
 use crate::chat::members::name_of;
 use crate::chat::members::presence::Presence;
 use crate::chat::{Member, Roster};
@@ -50,34 +50,29 @@ impl ChatState {
         self.take_name(key, number, wanted, roster)
     }
 
-    /// A member asks for another name.
+    /// A member is to be called this, as far as it can be.
     pub(in crate::chat) fn rename(
         &mut self,
         key: ConnectionKey,
         member: &Member,
-        wish: &str,
+        wanted: Option<Name>,
         roster: &dyn Roster,
         now: Tick,
-    ) -> Result<Renamed, BadName> {
-        let wanted = match Name::parse(wish)? {
-            Wanted::Name(name) => Some(name),
-            Wanted::Guest(number) if number == member.number => None,
-            Wanted::Guest(_) => return Err(BadName::Reserved),
-        };
+    ) -> Renamed {
         if wanted == member.name {
-            return Ok(Renamed::No);
+            return Renamed::No;
         }
         if let Some(name) = &member.name {
             self.names.remove(key, name, name_of(roster));
         }
         let name = self.take_name(key, member.number, wanted, roster);
         if name == member.name {
-            return Ok(Renamed::No);
+            return Renamed::No;
         }
         if let Some(presence) = &mut self.presence {
             presence.rename(member.number, member.name.clone(), now);
         }
-        Ok(Renamed::To(name))
+        Renamed::To(name)
     }
 
     /// A member goes.

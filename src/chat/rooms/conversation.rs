@@ -18,6 +18,19 @@ use crate::ws::Message;
 /// Bytes at which a history answer ends.
 const HISTORY_ANSWER: usize = 64 * 1024;
 
+/// A client that is to become a member.
+#[derive(Clone, Copy)]
+pub struct Newcomer<'a> {
+    /// Of its connection.
+    pub key: ConnectionKey,
+    /// In what form it hears the room.
+    pub encoding: Encoding,
+    /// How it introduces itself, if it speaks `chat.v1`.
+    pub hello: &'a Hello<'a>,
+    /// Its number, unless its session is known: then the number is that of the session.
+    pub number: u32,
+}
+
 /// A newcomer, and what it is to be told first.
 #[derive(Debug)]
 pub struct Arrival {
@@ -57,9 +70,8 @@ pub enum Verdict<'a> {
     Answer(String),
     /// Likewise; and until it has taken this, it is to have no other answer to such a question.
     Long(Question, String),
-    /// The member has another name now, which is to be kept in its entry; and it is to be told so, if
-    /// everybody will not be.
-    Rename(Option<Name>, Option<String>),
+    /// The member is to be called this, as far as it can be; `None` is `guest-N`: see [`Rooms::rename`].
+    Rename(Option<Name>),
     /// Nothing.
     Nothing,
 }
@@ -91,16 +103,31 @@ impl Rooms {
             .find(is_there)
     }
 
-    /// Somebody comes, and says `hello` if it speaks `chat.v1`. Everybody else is in the roster.
+    /// The number of the member that comes back with this `hello`, if its session is known.
+    pub fn returning(&self, room: RoomKey, hello: &Hello<'_>, roster: &dyn Roster) -> Option<u32> {
+        let epoch = self.get(room)?.log.epoch();
+        let claim = self.sessions.check(hello.session.as_ref()?, epoch)?;
+        let is_known = match self.sessions.whereabouts(claim.session) {
+            Some(Whereabouts::Gone { .. }) => true,
+            Some(Whereabouts::Moved(_)) | None => self.replaced(room, hello, roster).is_some(),
+        };
+        is_known.then_some(claim.session.number)
+    }
+
+    /// A client becomes a member. All others are in the roster.
     pub fn join(
         &mut self,
         room_key: RoomKey,
-        key: ConnectionKey,
-        encoding: Encoding,
-        hello: &Hello<'_>,
+        newcomer: Newcomer<'_>,
         roster: &dyn Roster,
         now: Tick,
     ) -> Option<Arrival> {
+        let Newcomer {
+            key,
+            encoding,
+            hello,
+            number,
+        } = newcomer;
         let speaks_chat = match encoding.format {
             Format::Plain => false,
             Format::ChatV1 => true,
@@ -119,10 +146,7 @@ impl Rooms {
             .and_then(|claim| Some((claim.session.number, self.sessions.recall(claim.session)?)));
         let (number, wanted, left) = match back {
             Some((number, Whereabouts::Gone { name, at })) => (number, Ok(name), Some(at)),
-            Some((_, Whereabouts::Moved(_))) | None => {
-                let next = room.position().arrivals.saturating_add(1);
-                (next, wanted(hello.name), None)
-            }
+            Some((_, Whereabouts::Moved(_))) | None => (number, wanted(hello.name), None),
         };
         room.log.arrived(number);
         let (wanted, bad_name) = match wanted {
@@ -191,7 +215,6 @@ impl Rooms {
     /// kind. `time` is in milliseconds since 1970.
     pub fn hear<'a>(
         &mut self,
-        key: ConnectionKey,
         member: &'a Member,
         message: Message<'a>,
         waits: impl Fn(Question) -> bool,
@@ -232,16 +255,12 @@ impl Rooms {
                     None => say(What::Text(text), id),
                 }
             }
-            Ok(ClientRequest::Name(wish)) => match memory.rename(key, member, &wish, roster, now) {
-                Ok(Renamed::To(name)) => {
-                    let presence = memory.presence.as_ref();
-                    let untold =
-                        presence.filter(|presence| !presence.tells_renaming(member.number));
-                    let answer = untold.map(|presence| renamed(presence, member, name.as_ref()));
-                    self.settle(member.place.room);
-                    Verdict::Rename(name, answer)
+            Ok(ClientRequest::Name(wish)) => match Name::parse(&wish) {
+                Ok(Wanted::Guest(number)) if number != member.number => {
+                    answer(ServerMessage::from(&Refused::from(BadName::Reserved)))
                 }
-                Ok(Renamed::No) => Verdict::Nothing,
+                Ok(Wanted::Guest(_)) => Verdict::Rename(None),
+                Ok(Wanted::Name(name)) => Verdict::Rename(Some(name)),
                 Err(bad) => answer(ServerMessage::from(&Refused::from(bad))),
             },
             Ok(ClientRequest::Who) if waits(Question::Who) => {
@@ -272,6 +291,29 @@ impl Rooms {
             Ok(ClientRequest::Ping) => answer(ServerMessage::Pong { time }),
             Err(refused) => answer(ServerMessage::from(&refused)),
         }
+    }
+
+    /// A member is to be called this, as far as it can be. Returns its new name, which is to be kept in its entry, and
+    /// what it alone is to be told of that, if the room will not be. `None`: nothing has changed.
+    pub fn rename(
+        &mut self,
+        key: ConnectionKey,
+        member: &Member,
+        wanted: Option<Name>,
+        roster: &dyn Roster,
+        now: Tick,
+    ) -> Option<(Option<Name>, Option<String>)> {
+        let room = self.rooms.get_mut(member.place.room.0 as usize)?;
+        let memory = room.memory.as_mut()?;
+        let name = match memory.rename(key, member, wanted, roster, now) {
+            Renamed::To(name) => name,
+            Renamed::No => return None,
+        };
+        let presence = memory.presence.as_ref();
+        let untold = presence.filter(|presence| !presence.tells_renaming(member.number));
+        let answer = untold.map(|presence| renamed(presence, member, name.as_ref()));
+        self.settle(member.place.room);
+        Some((name, answer))
     }
 
     /// Publishes a message, whose place in the room's log is given; a retry of it will be known. Nobody is written to

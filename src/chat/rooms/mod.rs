@@ -164,6 +164,24 @@ impl Rooms {
             .map(|(key, room)| (RoomKey(key as u32), room))
     }
 
+    /// The room with this path, if it is open.
+    pub fn find(&self, path: &str) -> Option<RoomKey> {
+        let hash = self.hasher.hash(path.as_bytes());
+        let is_it = |key: &RoomKey| path_at(&self.rooms, *key) == path;
+        self.by_path.find(hash, is_it).copied()
+    }
+
+    /// The room with this path, which goes on from this position if it has to be opened.
+    ///
+    /// # Errors
+    /// As [`Rooms::enter`].
+    pub fn enter_at(&mut self, path: &str, position: Position) -> Result<RoomKey, TooManyRooms> {
+        match self.find(path) {
+            Some(key) => Ok(key),
+            None => self.open(path, position),
+        }
+    }
+
     /// The room with this path, opened if need be: the room that has been empty for longest makes way.
     ///
     /// # Errors
@@ -179,23 +197,24 @@ impl Rooms {
     }
 
     fn find_or_open(&mut self, path: &str) -> Result<RoomKey, TooManyRooms> {
-        let hash = self.hasher.hash(path.as_bytes());
-        if let Some(&key) = self
-            .by_path
-            .find(hash, |&key| path_at(&self.rooms, key) == path)
-        {
+        if let Some(key) = self.find(path) {
             return Ok(key);
         }
+        let epoch = self.random.bits64();
+        let position = Position {
+            epoch,
+            ..Position::default()
+        };
+        self.open(path, position)
+    }
+
+    fn open(&mut self, path: &str, position: Position) -> Result<RoomKey, TooManyRooms> {
         if self.rooms.len() >= self.limits.max_rooms && !self.close_longest_vacant() {
             return Err(TooManyRooms);
         }
-        let epoch = self.random.bits64();
-        let log = Log::new(Position {
-            epoch,
-            ..Position::default()
-        });
-        let room = Room::new(path, log, self.limits.room_buffer);
+        let room = Room::new(path, Log::new(position), self.limits.room_buffer);
         let key = RoomKey(self.rooms.insert(room) as u32);
+        let hash = self.hasher.hash(path.as_bytes());
         self.by_path.insert_unique(hash, key, |&key| {
             self.hasher.hash(path_at(&self.rooms, key).as_bytes())
         });
