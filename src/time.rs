@@ -57,3 +57,8 @@ impl Sub for Moment {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 }
+
+/// A length of time in ticks, rounded up, so that what is not zero stays so.
+pub fn ticks(time: Duration) -> u32 {
+    u32::try_from(time.as_millis().div_ceil(100)).unwrap_or(u32::MAX)
+}

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
+use hushd::chat::RoomLimits;
 use hushd::http::{Origins, Page, Site};
 use hushd::server::{Limits, Server};
 use network::{Asks, COUNTED, Simulated, World};
@@ -54,7 +55,11 @@ impl Stage {
             message_rate: 0,
             byte_rate: 0,
             ping_rate: 0,
-            history: 0,
+            max_per_address: 0,
+            rooms: RoomLimits {
+                history: 0,
+                ..RoomLimits::default()
+            },
             ..Limits::default()
         };
         let server = Server::new(Simulated(Rc::clone(&world)), site, limits, 1).unwrap();

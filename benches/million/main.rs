@@ -71,6 +71,7 @@ impl Stage {
         };
         let limits = Limits {
             max_connections: MILLION as usize,
+            max_per_address: 0,
             message_rate: 0,
             byte_rate: 0,
             ping_rate: 0,

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -49,7 +50,7 @@ fn frame(json: &str) -> Piece {
 impl House {
     fn new(limits: RoomLimits) -> House {
         House {
-            rooms: Rooms::new(7, limits),
+            rooms: Rooms::new(7, limits, Duration::from_secs(30)),
             people: BTreeMap::new(),
             next_key: 0,
             now: Tick(0),
@@ -616,9 +617,9 @@ fn an_empty_room_is_remembered_until_its_time_is_over_or_its_place_is_needed() {
         epoch
     };
     let tea = epoch_of(&mut house, "/tea");
-    house.pass(LIMITS.history_ttl - 1);
+    house.pass(LIMITS.ttl() - 1);
     assert_eq!(epoch_of(&mut house, "/tea"), tea);
-    house.pass(LIMITS.history_ttl);
+    house.pass(LIMITS.ttl());
     assert!(house.rooms.is_empty() && house.rooms.due().is_none());
     let again = epoch_of(&mut house, "/tea");
     assert_ne!(again, tea);

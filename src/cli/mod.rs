@@ -6,6 +6,7 @@ mod units;
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use clap::{Args, CommandFactory, Parser};
+use hushd::chat::RoomLimits;
 use hushd::http::{AllowOrigin, HeadLimits};
 use hushd::server::Limits;
 use log::LevelFilter;
@@ -15,9 +16,6 @@ use units::{ByteSize, Timespan, byte_rate, milliseconds};
 
 /// Descriptors that are not for connections: listeners, the poll, logs, and some in reserve.
 const DESCRIPTORS_BESIDE: u64 = 64;
-
-/// Connections of one address, unless the option says otherwise.
-const PER_ADDRESS: u32 = 256;
 
 /// Bytes of the kernel's send buffer for each connection.
 const SEND_BUFFER: usize = 128 << 10;
@@ -71,7 +69,7 @@ struct ListeningOptions {
 #[command(next_help_heading = "Each client")]
 struct ClientOptions {
     /// Size of the largest message that is accepted
-    #[arg(long, env = "HUSHD_MAX_MESSAGE", value_name = "SIZE", default_value_t = ByteSize(Limits::default().max_message))]
+    #[arg(long, env = "HUSHD_MAX_MESSAGE", value_name = "SIZE", default_value_t = ByteSize(RoomLimits::default().max_message))]
     max_message: ByteSize,
 
     /// Frames of a message, its last not counted
@@ -95,14 +93,14 @@ struct ClientOptions {
     ping_rate: u32,
 
     /// Size of a request
-    #[arg(long, env = "HUSHD_MAX_REQUEST", value_name = "SIZE", default_value_t = ByteSize(Limits::default().head.max_head))]
+    #[arg(long, env = "HUSHD_MAX_REQUEST", value_name = "SIZE", default_value_t = ByteSize(HeadLimits::default().max_head))]
     max_request: ByteSize,
 
     /// Size of one line of a request
-    #[arg(long, env = "HUSHD_MAX_LINE", value_name = "SIZE", default_value_t = ByteSize(Limits::default().head.max_line))]
+    #[arg(long, env = "HUSHD_MAX_LINE", value_name = "SIZE", default_value_t = ByteSize(HeadLimits::default().max_line))]
     max_line: ByteSize,
 
-    #[arg(long, env = "HUSHD_MAX_HEADERS", value_name = "N", default_value_t = Limits::default().head.max_headers, help = format!("Header lines of a request, at most {}", HeadLimits::MOST_HEADERS))]
+    #[arg(long, env = "HUSHD_MAX_HEADERS", value_name = "N", default_value_t = HeadLimits::default().max_headers, help = format!("Header lines of a request, at most {}", HeadLimits::MOST_HEADERS))]
     max_headers: usize,
 
     /// Bytes queued for one client alone (pongs, answers); above this the client is dropped
@@ -118,7 +116,7 @@ struct ClientOptions {
 #[command(next_help_heading = "Rooms")]
 struct RoomOptions {
     /// Send buffer of a room: a client that lags further behind is disconnected
-    #[arg(long, env = "HUSHD_ROOM_BUFFER", value_name = "SIZE", default_value_t = ByteSize(Limits::default().room_buffer))]
+    #[arg(long, env = "HUSHD_ROOM_BUFFER", value_name = "SIZE", default_value_t = ByteSize(RoomLimits::default().room_buffer))]
     room_buffer: ByteSize,
 
     /// Maximum batching delay of a busy room, 0 = none (a bare number is milliseconds)
@@ -130,11 +128,11 @@ struct RoomOptions {
     compression: bool,
 
     /// How hard messages are compressed: 1 (fast) to 9 (small)
-    #[arg(long, env = "HUSHD_COMPRESSION_LEVEL", value_name = "N", default_value_t = Limits::default().compression_level, value_parser = clap::value_parser!(u32).range(1..=9))]
+    #[arg(long, env = "HUSHD_COMPRESSION_LEVEL", value_name = "N", default_value_t = RoomLimits::default().compression_level, value_parser = clap::value_parser!(u32).range(1..=9))]
     compression_level: u32,
 
     /// Size of the smallest message that is compressed
-    #[arg(long, env = "HUSHD_COMPRESSION_THRESHOLD", value_name = "SIZE", default_value_t = ByteSize(Limits::default().compression_threshold))]
+    #[arg(long, env = "HUSHD_COMPRESSION_THRESHOLD", value_name = "SIZE", default_value_t = ByteSize(RoomLimits::default().compression_threshold))]
     compression_threshold: ByteSize,
 }
 
@@ -143,15 +141,15 @@ struct RoomOptions {
 struct HistoryOptions {
     /// Messages that a new member of a chat.v1 room is sent, 0 = no history. A hundred times as many are
     /// held
-    #[arg(long, env = "HUSHD_HISTORY", value_name = "N", default_value_t = Limits::default().history)]
+    #[arg(long, env = "HUSHD_HISTORY", value_name = "N", default_value_t = RoomLimits::default().history)]
     history: usize,
 
     /// Size of one room's history
-    #[arg(long, env = "HUSHD_HISTORY_SIZE", value_name = "SIZE", default_value_t = ByteSize(Limits::default().history_size))]
+    #[arg(long, env = "HUSHD_HISTORY_SIZE", value_name = "SIZE", default_value_t = ByteSize(RoomLimits::default().history_size))]
     history_size: ByteSize,
 
     /// How long messages, empty rooms and sessions are remembered, 0 = as long as there is space
-    #[arg(long, env = "HUSHD_HISTORY_TTL", value_name = "TIME", default_value_t = Timespan(Limits::default().history_ttl))]
+    #[arg(long, env = "HUSHD_HISTORY_TTL", value_name = "TIME", default_value_t = Timespan(RoomLimits::default().history_ttl))]
     history_ttl: Timespan,
 }
 
@@ -170,7 +168,7 @@ struct TotalOptions {
     max_handshakes: usize,
 
     /// Rooms
-    #[arg(long, env = "HUSHD_MAX_ROOMS", value_name = "N", default_value_t = Limits::default().max_rooms)]
+    #[arg(long, env = "HUSHD_MAX_ROOMS", value_name = "N", default_value_t = RoomLimits::default().max_rooms)]
     max_rooms: usize,
 
     /// Total bytes of partially received requests, over all clients
@@ -183,11 +181,11 @@ struct TotalOptions {
     #[arg(long, env = "HUSHD_CLIENT_BUFFER_TOTAL", value_name = "SIZE", help = or_one("Total bytes queued for individual clients (pongs, answers), over all clients", Limits::default().client_buffer_total, "one client's"))]
     client_buffer_total: Option<ByteSize>,
 
-    #[arg(long, env = "HUSHD_ROOM_BUFFER_TOTAL", value_name = "SIZE", help = or_one("Total bytes of the send buffers of all rooms", Limits::default().room_buffer_total, "one room's"))]
+    #[arg(long, env = "HUSHD_ROOM_BUFFER_TOTAL", value_name = "SIZE", help = or_one("Total bytes of the send buffers of all rooms", RoomLimits::default().room_buffer_total, "one room's"))]
     room_buffer_total: Option<ByteSize>,
 
     /// Total size of the histories of all rooms
-    #[arg(long, env = "HUSHD_HISTORY_SIZE_TOTAL", value_name = "SIZE", default_value_t = ByteSize(Limits::default().history_size_total))]
+    #[arg(long, env = "HUSHD_HISTORY_SIZE_TOTAL", value_name = "SIZE", default_value_t = ByteSize(RoomLimits::default().history_size_total))]
     history_size_total: ByteSize,
 }
 
@@ -303,52 +301,54 @@ impl Cli {
         } = self;
         Ok(Limits {
             max_connections,
-            max_per_address: total.max_per_address.unwrap_or(PER_ADDRESS),
+            max_per_address: total.max_per_address.unwrap_or(defaults.max_per_address),
             count_loopback: total.max_per_address.is_some(),
             max_handshakes: total.max_handshakes,
-            max_rooms: total.max_rooms,
             head: HeadLimits {
                 max_head: client.max_request.0,
                 max_line: client.max_line.0,
                 max_headers: client.max_headers,
             },
-            max_message: client.max_message.0,
-            max_frames: client.max_frames,
-            message_timeout: time.message_timeout.0,
             max_request_total: total.max_request_total.0,
+            rooms: RoomLimits {
+                max_rooms: total.max_rooms,
+                room_buffer: room.room_buffer.0,
+                room_buffer_total: or_one(
+                    total.room_buffer_total,
+                    defaults.rooms.room_buffer_total,
+                    room.room_buffer,
+                ),
+                max_message: client.max_message.0,
+                compression_level: room.compression_level,
+                compression_threshold: room.compression_threshold.0,
+                history: history.history,
+                history_size: history.history_size.0,
+                history_size_total: total.history_size_total.0,
+                history_ttl: history.history_ttl.0,
+            },
+            max_frames: client.max_frames,
             partial_messages_total: or_one(
                 total.partial_messages_total,
                 defaults.partial_messages_total,
                 client.max_message,
             ),
+            client_buffer: client.client_buffer.0,
             client_buffer_total: or_one(
                 total.client_buffer_total,
                 defaults.client_buffer_total,
                 client.client_buffer,
-            ),
-            client_buffer: client.client_buffer.0,
-            room_buffer: room.room_buffer.0,
-            room_buffer_total: or_one(
-                total.room_buffer_total,
-                defaults.room_buffer_total,
-                room.room_buffer,
             ),
             message_rate: client.message_rate,
             message_burst: client.message_burst,
             byte_rate: u32::try_from(client.byte_rate.0).unwrap_or(u32::MAX),
             ping_rate: client.ping_rate,
             handshake_timeout: time.handshake_timeout.0,
+            message_timeout: time.message_timeout.0,
             ping_interval: time.ping_interval.0,
             ping_timeout: time.ping_timeout.0,
             progress_timeout: time.progress_timeout.0,
             close_timeout: time.close_timeout.0,
             batch_delay: room.batch_delay.0,
-            compression_level: room.compression_level,
-            compression_threshold: room.compression_threshold.0,
-            history: history.history,
-            history_size: history.history_size.0,
-            history_size_total: total.history_size_total.0,
-            history_ttl: history.history_ttl.0,
             budget: defaults.budget,
         })
     }
@@ -387,8 +387,9 @@ fn or_one(what: &str, default: usize, one: &str) -> String {
 
 fn per_address() -> String {
     format!(
-        "Connections of one address (IPv6: of one /64), 0 = unlimited [default: {PER_ADDRESS}, unlimited from \
-         this machine]"
+        "Connections of one address (IPv6: of one /64), 0 = unlimited [default: {}, unlimited from \
+         this machine]",
+        Limits::default().max_per_address
     )
 }
 
@@ -425,21 +426,29 @@ mod tests {
             max_per_address: 2,
             count_loopback: true,
             max_handshakes: 3,
-            max_rooms: 4,
             head: HeadLimits {
                 max_head: 5,
                 max_line: 6,
                 max_headers: 7,
             },
-            max_message: 8,
+            rooms: RoomLimits {
+                max_rooms: 4,
+                room_buffer: 1 << 20,
+                room_buffer_total: 2 << 20,
+                max_message: 8,
+                compression_level: 1,
+                compression_threshold: 24,
+                history: 26,
+                history_size: 27,
+                history_size_total: 28,
+                history_ttl: Duration::from_secs(29),
+            },
             max_frames: 9,
             message_timeout: Duration::from_secs(10),
             max_request_total: 11,
             partial_messages_total: 12,
             client_buffer_total: 14,
             client_buffer: 13,
-            room_buffer: 1 << 20,
-            room_buffer_total: 2 << 20,
             message_rate: 15,
             message_burst: 16,
             byte_rate: 17,
@@ -449,13 +458,7 @@ mod tests {
             ping_timeout: Duration::from_secs(6_000),
             progress_timeout: Duration::from_secs(22),
             close_timeout: Duration::from_secs(23),
-            compression_level: 1,
-            compression_threshold: 24,
             batch_delay: Duration::from_millis(25),
-            history: 26,
-            history_size: 27,
-            history_size_total: 28,
-            history_ttl: Duration::from_secs(29),
             ..Limits::default()
         };
         assert_eq!(

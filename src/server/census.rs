@@ -393,14 +393,18 @@ impl<N: Network> Server<N> {
         let now = self.tick();
         let ([heads, partial_messages, _], archives) = (census.held, census.archive_bytes);
         for (found, limit, what) in [
-            (census.rooms, limits.max_rooms, "rooms"),
+            (census.rooms, limits.rooms.max_rooms, "rooms"),
             (heads, limits.max_request_total, "bytes of heads"),
             (
                 partial_messages,
                 limits.partial_messages_total,
                 "bytes of half messages",
             ),
-            (archives, limits.history_size_total, "bytes of archives"),
+            (
+                archives,
+                limits.rooms.history_size_total,
+                "bytes of archives",
+            ),
             (self.strangers, limits.max_handshakes, "handshakes"),
         ] {
             ensure!(

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 pub use crate::time::Moment;
+pub(super) use crate::time::ticks;
 
 /// Work of one kind, of which one turn does only so much. To look at the clock is not free: it is done after
 /// every few pieces of work, and the first look begins the spell.
@@ -25,11 +26,6 @@ impl TimeSlice {
         let now = now();
         now > *self.until.get_or_insert(now + time)
     }
-}
-
-/// A length of time in ticks, rounded up, so that what is not zero stays so.
-pub(super) fn ticks(time: Duration) -> u32 {
-    u32::try_from(time.as_millis().div_ceil(100)).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ enum Last {
 
 fn rules(limits: &Limits, deflate: bool) -> Rules {
     Rules {
-        max_message: limits.max_message,
+        max_message: limits.rooms.max_message,
         max_frames: limits.max_frames,
         deflate,
     }

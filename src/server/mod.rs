@@ -157,7 +157,7 @@ impl<N: Network> Server<N> {
         limits.check()?;
         let mut random = Random::new(seed);
         let hasher = Seeded(SipHasher13::new_with_key(&random.bits128().to_le_bytes()));
-        let rooms = Rooms::new(random.bits128(), limits.of_rooms());
+        let rooms = Rooms::new(random.bits128(), limits.rooms, limits.ping_interval);
         Ok(Server {
             network,
             site,

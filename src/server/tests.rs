@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::*;
+use crate::chat::RoomLimits;
 use crate::http::{Origins, Page};
 use network::{ALL, CHAT_V1, KEPT, Simulated, World, client, frame, heard, request};
 
@@ -112,10 +113,13 @@ fn text(said: &str) -> Vec<u8> {
 
 /// The same, with the smallest lanes that the other limits allow.
 fn smallest(limits: Limits) -> Limits {
-    let frame = 6 * limits.max_message + 1024;
+    let frame = 6 * limits.rooms.max_message + 1024;
     let read = (limits.budget.read.div_ceil(6) + 1) * 512;
     Limits {
-        room_buffer: 2 * (frame + read),
+        rooms: RoomLimits {
+            room_buffer: 2 * (frame + read),
+            ..limits.rooms
+        },
         ..limits
     }
 }
@@ -128,6 +132,7 @@ fn quiet() -> Limits {
         message_burst: 5_000,
         byte_rate: 0,
         ping_rate: 0,
+        max_per_address: 0,
         ..Limits::default()
     }
 }
@@ -135,7 +140,10 @@ fn quiet() -> Limits {
 #[test]
 fn new_clients_that_talk_at_once_do_not_make_members_fall_behind() {
     let mut house = House::new(smallest(Limits {
-        max_message: 100,
+        rooms: RoomLimits {
+            max_message: 100,
+            ..RoomLimits::default()
+        },
         ..quiet()
     }));
     let honest = house.come(&request("/", CHAT_V1));
@@ -259,7 +267,10 @@ fn a_slow_handshake_is_not_evicted_by_handshakes_that_have_finished() {
 #[test]
 fn announcements_do_not_make_a_member_fall_behind() {
     let mut house = House::new(smallest(Limits {
-        max_message: 200,
+        rooms: RoomLimits {
+            max_message: 200,
+            ..RoomLimits::default()
+        },
         batch_delay: Duration::ZERO,
         budget: Budget {
             read: 200,
@@ -334,7 +345,10 @@ fn a_ping_behind_a_long_backlog_may_be_answered_once_it_has_arrived() {
 #[test]
 fn a_client_that_comes_back_hears_what_it_missed_although_the_history_moves_on() {
     let mut house = House::new(Limits {
-        history_size: 4_000,
+        rooms: RoomLimits {
+            history_size: 4_000,
+            ..RoomLimits::default()
+        },
         ..quiet()
     });
     let talker = house.come(&request("/", CHAT_V1));
@@ -601,7 +615,7 @@ fn overwhelmed() -> (House, [u32; 3], usize) {
     let [talker, slow, fast] = [(); 3].map(|()| house.come(&request("/", "")));
     house.settle();
     house.takes(slow, 0);
-    let messages = 10 * house.server.limits.room_buffer / 4_004;
+    let messages = 10 * house.server.limits.rooms.room_buffer / 4_004;
     for _ in 0..messages {
         house.send(talker, &text(&"x".repeat(4_000)));
     }
@@ -622,7 +636,7 @@ fn a_client_whose_socket_is_full_for_a_moment_does_not_fall_behind() {
     );
     assert_eq!(heard(slow), 0);
     // The client takes half a lane at a time, never the whole backlog.
-    let sip = house.server.limits.room_buffer / 2;
+    let sip = house.server.limits.rooms.room_buffer / 2;
     while house.unread(talker) > 0 {
         assert!(!house.is_gone(slow));
         house.takes(slow, sip);

@@ -75,6 +75,8 @@ impl Rooms {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use crate::chat::members::name::Called;
     use crate::chat::rooms::tests::LIMITS;
     use crate::chat::{Encoding, Ends, Format, Place, RoomLimits, Rooms, Said, Stamp, What};
@@ -127,7 +129,7 @@ mod tests {
             room_buffer_total: 15_000,
             ..LIMITS
         };
-        let mut rooms = Rooms::new(7, limits);
+        let mut rooms = Rooms::new(7, limits, Duration::ZERO);
         let [small, large] = ["/small", "/large"].map(|path| {
             let key = rooms.enter(path).unwrap();
             let place = join(&mut rooms, key);
@@ -156,7 +158,7 @@ mod tests {
             room_buffer_total: 1_000,
             ..LIMITS
         };
-        let mut rooms = Rooms::new(7, limits);
+        let mut rooms = Rooms::new(7, limits, Duration::ZERO);
         let key = rooms.enter("/").unwrap();
         join(&mut rooms, key);
         say(&mut rooms, key, &[1; 4_000]);

@@ -200,7 +200,7 @@ impl Rooms {
             seq: room.log.seq(),
             resumed: replay.resumed,
             online: memory.presence.as_ref().map_or(0, Presence::online),
-            ping: self.limits.ping,
+            ping: u64::try_from(self.ping_interval.as_millis()).unwrap_or(u64::MAX),
             max_message: self.limits.max_message,
         };
         let refused = bad_name.map(|bad| ServerMessage::from(&Refused::from(bad)).to_json());

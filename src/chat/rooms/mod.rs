@@ -6,6 +6,8 @@ mod delivery;
 mod eviction;
 mod timers;
 
+use std::time::Duration;
+
 use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 use slab::Slab;
@@ -21,7 +23,7 @@ use crate::ids::{ConnectionKey, RoomKey};
 use crate::random::Random;
 use crate::ranked::Ranked;
 use crate::schedule::Schedule;
-use crate::time::Tick;
+use crate::time::{Tick, ticks};
 
 /// As many rooms as the limit allows are in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct Rooms {
     /// The room that was entered last: as a rule the next newcomer enters the same.
     entered: RoomKey,
     limits: RoomLimits,
+    /// Silence after which members are pinged, which they are told.
+    ping_interval: Duration,
     random: Random,
     sessions: Sessions,
     heard: DedupWindow,
@@ -66,28 +70,44 @@ pub struct Moved {
 /// What bounds rooms.
 #[derive(Clone, Copy, Debug)]
 pub struct RoomLimits {
-    /// Rooms at a time.
+    /// Rooms at a time (`--max-rooms`).
     pub max_rooms: usize,
-    /// Bytes that one lane remembers.
+    /// Bytes of a room's send buffer for each encoding, its lane (`--room-buffer`).
     pub room_buffer: usize,
-    /// Bytes that all lanes remember.
+    /// Bytes of all lanes together (`--room-buffer-total`).
     pub room_buffer_total: usize,
-    /// Bytes of the longest message that is taken.
+    /// Bytes of the largest message that is accepted (`--max-message`).
     pub max_message: usize,
-    /// How hard messages are compressed, from 1 (fast) to 9 (small).
+    /// From 1 (fast) to 9 (small) (`--compression-level`).
     pub compression_level: u32,
-    /// Bytes of the smallest message that is compressed.
+    /// Bytes of the smallest message that is compressed (`--compression-threshold`).
     pub compression_threshold: usize,
-    /// Milliseconds after which a silent client is pinged; 0: never.
-    pub ping: u64,
-    /// Messages that a newcomer is sent; with 0 there are no archives.
+    /// Messages that a new member is sent, 0 for no archives (`--history`).
     pub history: usize,
-    /// Bytes of one archive.
+    /// Bytes of one archive (`--history-size`).
     pub history_size: usize,
-    /// Bytes of all archives.
+    /// Bytes of all archives together (`--history-size-total`).
     pub history_size_total: usize,
-    /// Ticks for which a message, an empty room and a session are remembered.
-    pub history_ttl: u32,
+    /// How long messages, empty rooms and sessions are remembered, zero for as long as there is space
+    /// (`--history-ttl`).
+    pub history_ttl: Duration,
+}
+
+impl Default for RoomLimits {
+    fn default() -> RoomLimits {
+        RoomLimits {
+            max_rooms: 10_000,
+            room_buffer: 4 << 20,
+            room_buffer_total: 256 << 20,
+            max_message: 64 << 10,
+            compression_level: 6,
+            compression_threshold: 256,
+            history: 50,
+            history_size: 1 << 20,
+            history_size_total: 64 << 20,
+            history_ttl: Duration::from_secs(60 * 60),
+        }
+    }
 }
 
 impl RoomLimits {
@@ -101,7 +121,16 @@ impl RoomLimits {
         Bounds {
             messages: self.history.saturating_mul(RoomLimits::HELD_FOR_ONE_SENT),
             bytes: self.history_size,
-            ttl: self.history_ttl,
+            ttl: self.ttl(),
+        }
+    }
+
+    /// [`RoomLimits::history_ttl`] in ticks.
+    pub(in crate::chat) fn ttl(&self) -> u32 {
+        if self.history_ttl.is_zero() {
+            u32::MAX
+        } else {
+            ticks(self.history_ttl)
         }
     }
 
@@ -112,19 +141,21 @@ impl RoomLimits {
 }
 
 impl Rooms {
-    /// No rooms yet. `seed` is 128 random bits.
-    pub fn new(seed: u128, limits: RoomLimits) -> Rooms {
+    /// No rooms yet. `seed` is 128 random bits. `ping_interval` is only told to members: silence after which
+    /// they are pinged.
+    pub fn new(seed: u128, limits: RoomLimits, ping_interval: Duration) -> Rooms {
         let mut random = Random::new(seed);
         Rooms {
             rooms: Slab::new(),
             by_path: HashTable::new(),
             entered: RoomKey::default(),
             hasher: SipHasher13::new_with_key(&random.bits128().to_le_bytes()),
-            sessions: Sessions::new(random.bits128(), RoomLimits::SESSIONS, limits.history_ttl),
+            sessions: Sessions::new(random.bits128(), RoomLimits::SESSIONS, limits.ttl()),
             heard: DedupWindow::new(random.bits128(), RoomLimits::SESSIONS),
             compressor: Compressor::new(limits.compression_level, limits.compression_threshold),
             random,
             limits,
+            ping_interval,
             agenda: Schedule::default(),
             vacant: Schedule::default(),
             archives: Ranked::default(),
@@ -255,7 +286,7 @@ impl Rooms {
         self.lanes.set(key, room.reserved());
         if room.memory.is_some() {
             let vacant = self.vacant.get(key);
-            let closes = vacant.map(|since| since.after(self.limits.history_ttl));
+            let closes = vacant.map(|since| since.after(self.limits.ttl()));
             let due = room.due().into_iter().chain(closes).min();
             self.agenda.set(key, due);
             self.archives.set(key, room.archived());
@@ -297,15 +328,14 @@ pub(in crate::chat) mod tests {
         max_message: 1000,
         compression_level: 1,
         compression_threshold: 64,
-        ping: 30_000,
         history: 5,
         history_size: 10_000,
         history_size_total: 25_000,
-        history_ttl: 600,
+        history_ttl: Duration::from_secs(60),
     };
 
     fn rooms() -> Rooms {
-        Rooms::new(7, LIMITS)
+        Rooms::new(7, LIMITS, Duration::ZERO)
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Rooms {
     }
 
     fn call_room(&mut self, key: RoomKey, roster: &dyn Roster, now: Tick) -> bool {
-        let ttl = self.limits.history_ttl;
+        let ttl = self.limits.ttl();
         let is_full = self.is_full(key);
         let Some(room) = self.rooms.get_mut(key.0 as usize) else {
             return false;

@@ -465,7 +465,7 @@ impl Client {
                 let before = self.planned;
                 wire::violation(
                     random,
-                    scenario.limits.max_message,
+                    scenario.limits.rooms.max_message,
                     self.fragments > 0,
                     &mut bytes,
                 );
@@ -483,7 +483,7 @@ impl Client {
             }
             (Talking::Pings, _) | (_, 2..6) => self.ping(random),
             (Talking::Halves, _) => {
-                let half = random.within(1, scenario.limits.max_message);
+                let half = random.within(1, scenario.limits.rooms.max_message);
                 let mut bytes = Vec::new();
                 wire::frame(random, 0x80 | BINARY, &vec![9; half], &mut bytes);
                 bytes.pop();
@@ -520,7 +520,7 @@ impl Client {
             }
             4 => Request::Nonsense(random.pick(&["bad_request", "unknown_type", "unsupported"])),
             _ => {
-                let length = scenario.limits.max_message.saturating_sub(80);
+                let length = scenario.limits.rooms.max_message.saturating_sub(80);
                 let (id, text) = person.message(random, length);
                 Request::Message { id, text }
             }
@@ -564,7 +564,7 @@ impl Client {
         let limits = &scenario.limits;
         let text =
             self.fragments == 0 && random.once_in(2) || self.fragments > 0 && self.fragment.0;
-        let room = limits.max_message - self.fragment.1.len();
+        let room = limits.rooms.max_message - self.fragment.1.len();
         let anything = self.granted == Some(true);
         let payload = self.payload(random, room, anything);
         if self.terms.deflate && self.fragments == 0 {

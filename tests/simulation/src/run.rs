@@ -100,7 +100,7 @@ impl Run {
             logs: scenario
                 .paths
                 .iter()
-                .map(|_| Log::new(2 * scenario.limits.max_message + 1024))
+                .map(|_| Log::new(2 * scenario.limits.rooms.max_message + 1024))
                 .collect(),
             seats: vec![Seats::new(); scenario.paths.len()],
             loose: vec![None; scenario.paths.len()],
@@ -146,12 +146,12 @@ impl Run {
     /// What the server remembers.
     fn memory(&self) -> Memory {
         let limits = &self.scenario.limits;
-        let is_ample = limits.history_size_total >= 100 * limits.history_size
-            && self.scenario.paths.len() <= limits.max_rooms;
+        let is_ample = limits.rooms.history_size_total >= 100 * limits.rooms.history_size
+            && self.scenario.paths.len() <= limits.rooms.max_rooms;
         Memory {
-            history: limits.history as u64,
-            bytes: limits.history_size,
-            ttl: limits.history_ttl.as_micros() as u64,
+            history: limits.rooms.history as u64,
+            bytes: limits.rooms.history_size,
+            ttl: limits.rooms.history_ttl.as_micros() as u64,
             is_ample,
         }
     }

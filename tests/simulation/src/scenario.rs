@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hushd::chat::RoomLimits;
 use hushd::http::HeadLimits;
 use hushd::server::{Budget, Limits};
 
@@ -107,21 +108,22 @@ fn limits(random: &mut Random, chat: bool) -> Limits {
         max_per_address: random.pick(&[0, 0, 2, 5]),
         count_loopback: random.once_in(2),
         max_handshakes: random.pick(&[2, 5, 100]),
-        max_rooms: random.within(1, 4),
         head: HeadLimits {
             max_head: 2_000,
             max_line: 600,
             max_headers: 12,
         },
-        max_message: random.within(16, 600),
+        rooms: RoomLimits {
+            max_rooms: random.within(1, 4),
+            max_message: random.within(16, 600),
+            ..RoomLimits::default()
+        },
         max_frames: random.within(2, 12) as u32,
         message_timeout: or_off(random, message_timeout),
         max_request_total: random.pick(&[2_000, 10_000]),
         partial_messages_total: random.pick(&[1_000, 10_000]),
         client_buffer_total: 20_000 + random.scaled(20_000) as usize,
         client_buffer: random.scaled(18_000) as usize + 1_000,
-        room_buffer: 0,
-        room_buffer_total: 0,
         message_rate: rate(random, 5, 50),
         message_burst: random.within(1, 30) as u32,
         byte_rate: rate(random, 200, 5_000),
@@ -142,26 +144,25 @@ fn limits(random: &mut Random, chat: bool) -> Limits {
             ends: 0,
             time: Duration::from_micros(random.below(200) as u64),
         },
-        ..Limits::default()
     };
     limits.budget.ends = limits.budget.writes;
     if chat {
         // What is asked in JSON has to fit.
-        limits.max_message = random.within(200, 600);
+        limits.rooms.max_message = random.within(200, 600);
         limits.max_frames = limits.max_frames.max(3);
         limits.client_buffer = random.within(3_000, 20_000);
         limits.partial_messages_total = 10_000;
-        limits.history = random.pick(&[0, 1, 3, 50]);
-        limits.history_size = random.pick(&[600, 4_000, 100_000]);
-        limits.history_size_total = limits.history_size * random.pick(&[1, 2, 1_000]);
-        limits.history_ttl = Duration::from_secs(random.pick(&[2, 60, 3_600]));
+        limits.rooms.history = random.pick(&[0, 1, 3, 50]);
+        limits.rooms.history_size = random.pick(&[600, 4_000, 100_000]);
+        limits.rooms.history_size_total = limits.rooms.history_size * random.pick(&[1, 2, 1_000]);
+        limits.rooms.history_ttl = Duration::from_secs(random.pick(&[2, 60, 3_600]));
     }
-    limits.compression_threshold = random.within(1, 300);
+    limits.rooms.compression_threshold = random.within(1, 300);
     // As small a lane as is allowed, or a little larger.
-    let frame = 6 * limits.max_message + 1024;
+    let frame = 6 * limits.rooms.max_message + 1024;
     let read = (limits.budget.read.div_ceil(6) + 1) * 512;
-    limits.room_buffer = 2 * (frame + read) + random.below(4_000);
-    limits.room_buffer_total = limits.room_buffer * random.pick(&[1, 2, 4]);
+    limits.rooms.room_buffer = 2 * (frame + read) + random.below(4_000);
+    limits.rooms.room_buffer_total = limits.rooms.room_buffer * random.pick(&[1, 2, 4]);
     limits
 }
 

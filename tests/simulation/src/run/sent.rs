@@ -75,7 +75,7 @@ impl Run {
             world.clock - socket.accepted_at >= limits.handshake_timeout.as_micros() as u64;
         let is_shed = socket.key.is_none();
         let is_surplus = is_surplus(socket, limits);
-        let is_scarce = is_surplus || self.scenario.paths.len() > limits.max_rooms;
+        let is_scarce = is_surplus || self.scenario.paths.len() > limits.rooms.max_rooms;
         let is_due = match (client.opening, status) {
             (Opening::Upgrade, 101) => client.position.is_some() && !is_surplus,
             (Opening::Upgrade, 503) if client.position.is_some() && is_scarce => true,
