@@ -264,3 +264,34 @@ fn code_that_is_quoted_is_the_code_that_runs() {
         assert!(stands, "this stands nowhere in src:\n{quoted}");
     }
 }
+
+/// The lint `missing_docs` would also ask for fields and variants, whose names often say all that there is to say.
+#[test]
+fn public_functions_and_types_have_a_doc_comment() {
+    let mut items = 0;
+    for file in files(&root().join("src"), ".rs") {
+        let text = fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        let (mut documented, mut in_attribute) = (false, false);
+        for line in code.lines().map(str::trim) {
+            if line.starts_with("///") {
+                documented = true;
+            } else if in_attribute || line.starts_with("#[") {
+                in_attribute = !line.ends_with(']');
+            } else {
+                if is_public_item(line) {
+                    items += 1;
+                    assert!(documented, "{}: {line}", file.display());
+                }
+                documented = false;
+            }
+        }
+    }
+    assert!(items > 100, "only {items} public items in src");
+}
+
+fn is_public_item(line: &str) -> bool {
+    let kinds = ["fn ", "const fn ", "struct ", "enum ", "trait "];
+    line.strip_prefix("pub ")
+        .is_some_and(|rest| kinds.iter().any(|kind| rest.starts_with(kind)))
+}

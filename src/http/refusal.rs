@@ -9,7 +9,6 @@ use super::escape::Excerpt;
 
 /// The status codes that hushd sends (RFC 9110, section 15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the names are those of the RFC")]
 pub enum Status {
     Ok = 200,
     BadRequest = 400,

@@ -1,8 +1,6 @@
 //! Consistency check: counts every connection and room one by one, and compares that with the running counters
 //! and the queues. Only the tests and the simulation call it, the simulation after every turn.
 
-#![allow(missing_docs, reason = "most of these fields say it by their names")]
-
 use std::cmp::Reverse;
 
 use super::clock::ticks;
@@ -14,6 +12,7 @@ use super::{Network, Server};
 use crate::chat::{Encoding, Room};
 use crate::ids::ConnectionKey;
 
+/// A count of everything that the server holds, made anew from what it knows of each connection.
 #[derive(Clone, Debug, Default)]
 pub struct Census {
     /// All connections, in the order of their keys.
