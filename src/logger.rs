@@ -1,8 +1,8 @@
-//! Logging that can neither end nor hold up the server.
+//! Logging that can neither end nor block the server.
 //!
-//! simple_logger prints, and printing panics on a closed pipe or a full disk, and blocks on a reader
-//! that has stopped. So each line is cut to what a pipe takes in one piece, is written only if the
-//! descriptor takes it now, and whatever goes wrong meanwhile costs that line alone.
+//! simple_logger prints to the standard output. Printing panics when the pipe is closed or the disk is full, and
+//! blocks when the reader of the pipe has stopped. Therefore each line is cut to what a pipe takes in one piece and
+//! is written only if the descriptor takes it now, and a panic in between costs that line alone.
 
 use std::cell::Cell;
 use std::fmt::Arguments;
@@ -20,7 +20,7 @@ const LONGEST: usize = 4_096 - 128;
 
 struct Contained {
     logger: SimpleLogger,
-    /// Lines that nobody took since the last that somebody did.
+    /// Lines dropped since the last one that was printed.
     lost: AtomicU64,
 }
 
@@ -68,7 +68,7 @@ impl Log for Contained {
 }
 
 impl Contained {
-    /// Prints one line, if that is possible without waiting.
+    /// Prints one line if that is possible without waiting, and tells whether it did.
     fn print(&self, like: &Record<'_>, line: Arguments<'_>) -> bool {
         if !takes_a_line() {
             return false;

@@ -110,12 +110,12 @@ fn url(address: &SocketAddr) -> String {
 
 /// Says in one line what is wrong.
 fn fail(code: u8, what: &str) -> ExitCode {
-    // If even that cannot be said, the exit code still tells.
+    // If even this cannot be written, the exit code still tells.
     let _ = writeln!(io::stderr(), "hushd: {what}");
     ExitCode::from(code)
 }
 
-/// What the parser has to say, without the usage and the tips behind it.
+/// The parser's message without the usage and the tips behind it.
 fn sentence(error: &clap::Error) -> String {
     let text = error.to_string();
     let first = text.split("\n\n").next().unwrap_or(&text);

@@ -87,7 +87,7 @@ counts! {
     histories_over_total,
 }
 
-/// Kinds of log lines that strangers can cause, each limited for itself.
+/// Kinds of log lines that clients can cause. Each kind has its own rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Notice {
     Refused,
@@ -99,7 +99,7 @@ pub(super) enum Notice {
 impl Notice {
     const COUNT: usize = 4;
 
-    /// Lines of this kind in a second.
+    /// Lines a second.
     fn limit(self) -> u32 {
         match self {
             Notice::Refused | Notice::Violated | Notice::Dropped => 10,
@@ -108,7 +108,7 @@ impl Notice {
     }
 }
 
-/// How many lines of each kind there were in the present second.
+/// Log lines of each kind in the current second.
 #[derive(Debug, Default)]
 pub(super) struct Notices([Tally; Notice::COUNT]);
 
@@ -120,7 +120,7 @@ struct Tally {
 }
 
 impl Notices {
-    /// Whether a line may be logged, and how many were left out before it.
+    /// `None` if the line is to be left out, else the number of lines left out before it.
     fn admit(&mut self, notice: Notice, now: Tick) -> Option<u32> {
         let tally = &mut self.0[notice as usize];
         let second = now.0 / Tick::SECOND;
@@ -141,7 +141,7 @@ impl Notices {
 }
 
 impl<N: Network> Server<N> {
-    /// What has happened so far.
+    /// The counters as they stand now.
     pub fn counts(&self) -> Counts {
         Counts {
             compressions: self.rooms.compressions(),
@@ -150,7 +150,7 @@ impl<N: Network> Server<N> {
         }
     }
 
-    /// Logs a line that a stranger caused, unless there were many like it in this second.
+    /// Logs a warning that a client caused, unless its kind has reached its limit in this second.
     pub(super) fn notice(&mut self, notice: Notice, line: fmt::Arguments<'_>) {
         match self.notices.admit(notice, self.now.tick()) {
             None => {}
