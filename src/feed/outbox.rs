@@ -110,6 +110,11 @@ impl Outbox {
         self.insert(lane, Piece::Bytes(Cow::Owned(bytes)), true);
     }
 
+    /// Drops all private pieces, because nothing more is sent to the subscriber.
+    pub fn drop_private(&mut self) {
+        self.private = None;
+    }
+
     /// Ends the subscription at the current end of the lane. The subscriber receives the unsent bytes
     /// before that, and nothing after it.
     pub fn finish(&mut self, lane: &Lane) {

@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use super::connection::{Flags, Open, Stage};
+use super::connections::{Flags, Open, Stage};
 use super::conversation::{lane_of, text};
-use super::rate_limit::RateLimiter;
 use super::{Network, Server};
 use crate::chat::v1::{self, Hello};
 use crate::chat::{Encoding, Format, Greeting, Newcomer};
 use crate::engine::{Embedded, Engine, RoomState};
-use crate::feed::{Outbox, Piece, Record};
+use crate::feed::{Piece, Record};
 use crate::http::{self, Refusal, Upgrade};
 use crate::ids::{ConnectionKey, ConnectionRef};
 use crate::ws::{CloseCode, Frame};
@@ -17,15 +16,14 @@ use crate::ws::{CloseCode, Frame};
 impl<N: Network> Server<N> {
     /// A request is granted: the connection becomes a member of its room.
     pub(super) fn admit(&mut self, key: ConnectionKey, upgrade: &Upgrade<'_>, rest: &mut [u8]) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        let id = connection.id;
-        if connection.flags.has(Flags::SURPLUS) {
+        let id = connection.id();
+        if connection.flags.has(Flags::OVER_LIMIT) {
             self.counts.connections_over_limit += 1;
-            let from_there = self.addresses.get(&connection.peer);
-            let too_many = from_there.is_some_and(|&count| count > self.limits.max_per_address);
-            let refusal = if too_many {
+            let peer = connection.peer();
+            let refusal = if self.connections.count_from(peer) > self.limits.max_per_address {
                 Refusal::TooManyFromAddress
             } else {
                 Refusal::Full
@@ -39,8 +37,8 @@ impl<N: Network> Server<N> {
             return self.refuse(key, Refusal::TooManyRooms);
         };
         if !rest.is_empty() && self.rooms.is_deaf(room_key, self.tick()) {
-            // A client waits for our answer before it says anything (RFC 6455, section 4.1). Where it has not,
-            // there must be space for what it says: it cannot be unread.
+            // A client waits for our answer before it sends anything (RFC 6455, section 4.1). This one did not, and
+            // what it has sent needs space in the room, because it cannot be unread.
             return self.refuse(key, Refusal::Full);
         }
         let format = match upgrade.subprotocol {
@@ -81,24 +79,19 @@ impl<N: Network> Server<N> {
         };
         let arrival = self.rooms.join(room_key, newcomer, roster, now);
         let Some(arrival) = arrival else { return };
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
         let lane = lane_of(Some(arrival.member.place), &self.rooms, &self.lobby);
         let mut response = Vec::with_capacity(512);
         upgrade.write_response(&mut response);
-        connection.outbox = Outbox::join(lane);
+        connection.join(lane);
         log::debug!(
             "#{} is in {}",
-            connection.id.0,
+            connection.id().0,
             http::Escaped(upgrade.room.as_bytes())
         );
-        let open = Open {
-            member: arrival.member,
-            pending: None,
-            rate: RateLimiter::default(),
-        };
-        self.set_stage(key, Stage::Open(open));
+        connection.set_stage(Stage::Open(Open::new(arrival.member)));
         self.counts.handshakes_completed += 1;
         self.greet(key, response, arrival.greeting);
         if !rest.is_empty() {
@@ -106,18 +99,16 @@ impl<N: Network> Server<N> {
         }
     }
 
-    /// The first words to a member: the response, and what its room has to tell it (the replay is read
-    /// from the archive when its turn comes).
+    /// The first bytes to a member: the response, and what its room has to tell it. The replay is read from the
+    /// archive when it is written.
     fn greet(&mut self, key: ConnectionKey, mut response: Vec<u8>, greeting: Option<Greeting>) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
         let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
         let mut written = 0;
         if greeting.is_none() {
-            let sent = connection.write_through(lane, &response);
-            self.blocked += usize::from(sent.full);
-            written = sent.bytes;
+            written = connection.write_through(lane, &response);
         }
         if written == response.len() {
             return;
@@ -133,11 +124,10 @@ impl<N: Network> Server<N> {
         }
         let response = Piece::Bytes(Cow::Owned(response));
         for piece in [Some(response), replay, refused].into_iter().flatten() {
-            connection.outbox.splice(lane, piece);
+            connection.splice(lane, piece);
         }
-        connection.outbox.wrote(written);
-        self.weigh(key);
-        // At once, since what is said next may make the archive forget some of the replay.
+        connection.wrote(written);
+        // At once, because what is said next may make the archive forget some of the replay.
         self.write_all(key);
     }
 }

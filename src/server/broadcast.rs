@@ -1,125 +1,85 @@
-//! Broadcast: the run queue of busy rooms, served by round robin.
+//! Broadcast: what busy rooms have on their lanes is written to their members, by round robin.
 //!
-//! A room with something new stands in line; its hand goes around its members, a slice at a time, and
-//! offers each everything up to the end of its lane in one write. What arrives meanwhile makes the
-//! way longer, and every visit carries all that has gathered.
+//! A room with something new is in the run queue. Its members are visited in rounds, a slice of them at a time, and each
+//! visit writes everything up to the end of the lane in one write. What arrives meanwhile makes the round longer, and
+//! every visit carries all that has gathered. After a round during which more arrived, the room may gather for a batch
+//! delay.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::clock::TimeSlice;
+use super::queues::BusyRoom;
 use super::{Moment, Network, Server};
 use crate::chat::{Backlog, Ends};
-use crate::ids::RoomKey;
 
-/// So many messages are worth a lap of their own, and so many bytes: a room does not gather more.
+/// This many messages, or bytes, are worth a round of their own: a room with more does not gather.
 const ENOUGH_MESSAGES: u32 = 16;
 const ENOUGH_BYTES: usize = 64 * 1024;
 
-/// A room on the carousel, and when its present lap began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct BusyRoom {
-    pub(super) room: RoomKey,
-    lap_began: Moment,
-}
-
-impl BusyRoom {
-    fn new(room: RoomKey, now: Moment) -> BusyRoom {
-        BusyRoom {
-            room,
-            lap_began: now,
-        }
-    }
-}
-
-/// What one turn has for the carousel.
+/// What one turn has for all rooms.
 struct Slice {
     visits: usize,
-    spell: TimeSlice,
+    time: TimeSlice,
 }
 
-/// How a room leaves the carousel for now.
-enum Leaves {
-    /// The slice is used up.
-    Unfinished,
+/// What follows when a room has been served.
+enum Served {
+    /// The slice is used up, and the room is not.
+    InPart,
     /// It gathers until then.
     Gathers(Moment),
-    /// Everybody has been offered everything.
-    Finished,
+    /// Each member has been offered everything.
+    Wholly,
 }
 
 impl<N: Network> Server<N> {
     /// Serves busy rooms in turn, until the turn's visits or its time are used up.
     pub(super) fn broadcast(&mut self) {
-        self.end_batch_delays();
+        self.run_queue.end_delays(self.now);
         let mut slice = Slice {
             visits: self.limits.budget.visits,
-            spell: TimeSlice::default(),
+            time: TimeSlice::default(),
         };
-        while let Some(mut round) = self.busy.pop_front() {
-            match self.serve_room(&mut round, &mut slice) {
-                Leaves::Finished => self.aboard[round.room.0 as usize] = false,
-                Leaves::Gathers(until) => self.gathering.push(Reverse((until, round))),
-                Leaves::Unfinished => {
-                    self.busy.push_back(round);
+        while let Some(mut busy) = self.run_queue.pop() {
+            match self.serve_room(&mut busy, &mut slice) {
+                Served::Wholly => self.run_queue.finish(busy),
+                Served::Gathers(until) => self.run_queue.delay(busy, until),
+                Served::InPart => {
+                    self.run_queue.put_back(busy);
                     return;
                 }
             }
         }
     }
 
-    /// A room has something new: it stands in line. Perhaps it does so already, or the one whose key it has did and
-    /// was left meanwhile.
-    pub(super) fn enqueue_room(&mut self, room: RoomKey) {
-        let entry = room.0 as usize;
-        if entry >= self.aboard.len() {
-            self.aboard.resize(entry + 1, false);
-        }
-        if !std::mem::replace(&mut self.aboard[entry], true) {
-            self.busy.push_back(BusyRoom::new(room, self.now));
-        }
-    }
-
-    /// Rooms that have gathered long enough stand in line again.
-    fn end_batch_delays(&mut self) {
-        while let Some(&Reverse((until, mut round))) = self.gathering.peek() {
-            if until > self.now {
-                return;
-            }
-            self.gathering.pop();
-            round.lap_began = self.now;
-            self.busy.push_back(round);
-        }
-    }
-
-    fn serve_room(&mut self, round: &mut BusyRoom, slice: &mut Slice) -> Leaves {
+    fn serve_room(&mut self, busy: &mut BusyRoom, slice: &mut Slice) -> Served {
         while slice.visits > 0 {
-            let Some((key, ends)) = self.rooms.advance(round.room) else {
-                return Leaves::Finished;
+            let Some((key, ends)) = self.rooms.advance(busy.room) else {
+                return Served::Wholly;
             };
             slice.visits = slice.visits.saturating_sub(self.write_all(key));
             let time = self.limits.budget.time;
-            if slice.spell.is_over(time, || self.network.now()) {
+            if slice.time.is_over(time, || self.network.now()) {
                 slice.visits = 0;
             }
             if ends == Ends::Nothing {
                 continue;
             }
-            let Some(Backlog { messages, bytes }) = self.rooms.round_ended(round.room, ends) else {
-                return Leaves::Finished;
+            let Some(Backlog { messages, bytes }) = self.rooms.round_ended(busy.room, ends) else {
+                return Served::Wholly;
             };
-            self.resume_room(round.room);
+            self.resume_room(busy.room);
             if ends == Ends::Everything {
-                return Leaves::Finished;
+                return Served::Wholly;
             }
             let now = self.network.now();
-            let lap = now - round.lap_began;
-            round.lap_began = now;
-            let rest = (lap + lap / 2).min(self.limits.batch_delay);
-            if messages < ENOUGH_MESSAGES && bytes < ENOUGH_BYTES && rest > Duration::ZERO {
-                return Leaves::Gathers(now + rest);
+            let round = now - busy.round_began;
+            busy.round_began = now;
+            let delay = (round + round / 2).min(self.limits.batch_delay);
+            if messages < ENOUGH_MESSAGES && bytes < ENOUGH_BYTES && delay > Duration::ZERO {
+                return Served::Gathers(now + delay);
             }
         }
-        Leaves::Unfinished
+        Served::InPart
     }
 }

@@ -1,16 +1,13 @@
 //! Consistency check: counts every connection and room one by one, and compares that with the running counters
 //! and the queues. Only the tests and the simulation call it, the simulation after every turn.
 
-use std::cmp::Reverse;
-
 use super::clock::ticks;
-use super::connection::{Awaits, Connection, ConnectionRef, Flags, Stage};
+use super::connections::{Awaits, Connection, Flags, Reading, Stage};
 use super::conversation::lane_of;
-use super::deadlines::Deadlines;
-use super::memory::HeapUse;
+use super::queues::Deadline;
 use super::{Network, Server};
 use crate::chat::{Encoding, Room};
-use crate::ids::ConnectionKey;
+use crate::ids::{ConnectionKey, ConnectionRef};
 
 /// A count of everything that the server holds, made anew from what it knows of each connection.
 #[derive(Clone, Debug, Default)]
@@ -62,16 +59,16 @@ macro_rules! ensure {
     };
 }
 
-/// How often a connection stands in each of the queues that outlive a turn.
+/// How often a connection is in each of the lists that outlive a turn.
 #[derive(Clone, Copy, Default)]
 struct Listed {
-    to_read: u8,
-    to_write: u8,
-    resting: u8,
-    parked: u8,
-    handshaking: u8,
-    closing: u8,
-    draining: u8,
+    reads: u8,
+    writes: u8,
+    by_rate: u8,
+    by_room: u8,
+    handshakes: u8,
+    closes: u8,
+    fins: u8,
 }
 
 impl<N: Network> Server<N> {
@@ -86,35 +83,15 @@ impl<N: Network> Server<N> {
             idle: self.is_idle(),
             ..Census::default()
         };
+        let heap = self.connections.check()?;
+        census.held = [heap.heads, heap.partial_messages, heap.private];
         let listed = self.listed();
-        let (mut blocked, mut counted, mut seated, mut strangers) = (0, 0, 0, 0);
-        for (entry, connection) in &self.connections {
-            let key = ConnectionKey(entry as u32);
-            let flags = connection.flags;
-            ensure!(
-                !flags.has(Flags::ENDED),
-                "{key:?} has ended and is still there"
-            );
-            self.check_lists(connection, listed[entry])
+        let mut seated = 0;
+        for (key, connection) in self.connections.iter() {
+            self.check_lists(connection, listed[key.0 as usize])
                 .map_err(|wrong| format!("{key:?} {wrong}"))?;
             self.check_patience(connection)
                 .map_err(|wrong| format!("{key:?} {wrong}"))?;
-            blocked += usize::from(flags.has(Flags::BLOCKED));
-            strangers += usize::from(connection.is_handshaking());
-            counted += u32::from(flags.has(Flags::COUNTED));
-            let held = connection.held();
-            ensure!(
-                flags.has(Flags::HOLDS) == (held != HeapUse::default()),
-                "{key:?} holds {held:?}, which is not accounted for"
-            );
-            for (sum, held) in
-                census
-                    .held
-                    .iter_mut()
-                    .zip([held.heads, held.partial_messages, held.owed])
-            {
-                *sum += held;
-            }
             let room = connection
                 .place()
                 .and_then(|place| self.rooms.get(place.room));
@@ -125,61 +102,33 @@ impl<N: Network> Server<N> {
             }
             let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
             let room_busy = room.is_some_and(Room::is_busy);
-            let owed = connection.outbox.holds();
-            let is_owed = connection.outbox.has_unsent(lane);
+            let owed = connection.outbox().holds();
+            let is_owed = connection.outbox().has_unsent(lane);
             ensure!(
-                !census.idle || !is_owed || room_busy || flags.has(Flags::BLOCKED),
-                "{key:?} is owed something that nothing will offer"
+                !census.idle || !is_owed || room_busy || connection.is_blocked(),
+                "{key:?} is owed something and nobody will offer it"
             );
             ensure!(
-                !flags.has(Flags::BLOCKED) || is_owed,
+                !connection.is_blocked() || is_owed,
                 "{key:?} is taken to be full and is owed nothing"
             );
             census.residents.push(Resident {
                 key,
-                phase: match &connection.stage {
+                phase: match connection.stage() {
                     Stage::Handshaking(_) => Phase::Handshaking,
                     Stage::Open(_) => Phase::Open,
                     Stage::Closing(_) => Phase::Closing,
                 },
-                unread: flags.is_unread(),
-                blocked: flags.has(Flags::BLOCKED),
+                unread: connection.reading.is_paused(),
+                blocked: connection.is_blocked(),
                 room_busy,
                 owed,
-                unheard: match &connection.stage {
-                    Stage::Open(open) => open
-                        .pending
-                        .as_ref()
-                        .map_or(0, |pending| pending.undecoded.len()),
+                unheard: match connection.stage() {
+                    Stage::Open(open) => open.undecoded(),
                     Stage::Handshaking(_) | Stage::Closing(_) => 0,
                 },
             });
         }
-        ensure!(
-            self.ended.is_empty(),
-            "a connection has ended and was not reaped"
-        );
-        ensure!(
-            blocked == self.blocked,
-            "{blocked} are full, not {}",
-            self.blocked
-        );
-        ensure!(
-            strangers == self.strangers,
-            "{strangers} have not finished their handshakes, not {}",
-            self.strangers
-        );
-        ensure!(
-            counted == self.addresses.values().sum::<u32>(),
-            "{counted} are counted by address, not {:?}",
-            self.addresses
-        );
-        let all = self.holdings.all();
-        ensure!(
-            census.held == [all.heads, all.partial_messages, all.owed],
-            "{:?} bytes are held, not {all:?}",
-            census.held
-        );
         ensure!(
             census.archive_bytes == self.rooms.archived(),
             "archives are {} bytes, not {}",
@@ -197,44 +146,28 @@ impl<N: Network> Server<N> {
         Ok(census)
     }
 
-    /// How often each connection stands in each queue. The ticket of a connection that is gone does not count for
-    /// the connection that took its key.
+    /// How often each connection is in which list. Entries whose connections are gone do not count, least of all for
+    /// the successors of those.
     fn listed(&self) -> Vec<Listed> {
-        let mut listed = vec![Listed::default(); self.connections.capacity()];
-        let mut note = |tickets: &mut dyn Iterator<Item = ConnectionRef>,
+        let mut listed = vec![Listed::default(); self.connections.key_bound()];
+        let mut note = |connections: &mut dyn Iterator<Item = ConnectionRef>,
                         list: fn(&mut Listed) -> &mut u8| {
-            for ticket in tickets {
-                if self
-                    .connections
-                    .get(ticket.key.0 as usize)
-                    .is_some_and(|c| c.id == ticket.id)
-                {
-                    *list(&mut listed[ticket.key.0 as usize]) += 1;
+            for ConnectionRef { key, id } in connections {
+                if self.connections.get(key).is_some_and(|c| c.id() == id) {
+                    *list(&mut listed[key.0 as usize]) += 1;
                 }
             }
         };
-        let of = |deadlines: &'_ Deadlines| {
-            deadlines
-                .iter()
-                .map(|(_, ticket)| ticket)
-                .collect::<Vec<_>>()
-        };
-        let to_read = self.to_read.iter().chain(&self.to_read_on);
-        note(&mut to_read.chain(&self.knocking).copied(), |l| {
-            &mut l.to_read
-        });
-        note(&mut self.to_write.iter().copied(), |l| &mut l.to_write);
-        note(&mut self.resting.iter().map(|Reverse((_, t))| *t), |l| {
-            &mut l.resting
-        });
-        note(&mut self.parked.values().flatten().copied(), |l| {
-            &mut l.parked
-        });
-        note(&mut of(&self.handshaking).into_iter(), |l| {
-            &mut l.handshaking
-        });
-        note(&mut of(&self.closing).into_iter(), |l| &mut l.closing);
-        note(&mut of(&self.draining).into_iter(), |l| &mut l.draining);
+        note(&mut self.reads.iter(), |l| &mut l.reads);
+        note(&mut self.writes.iter(), |l| &mut l.writes);
+        note(&mut self.paused.iter_by_rate(), |l| &mut l.by_rate);
+        let by_room = self.paused.iter_by_room();
+        let mut by_room = by_room.flat_map(|(_, paused)| paused.iter().copied());
+        note(&mut by_room, |l| &mut l.by_room);
+        let of = |deadline| self.timers.view(deadline).iter().map(|(_, it)| it);
+        note(&mut of(Deadline::Handshake), |l| &mut l.handshakes);
+        note(&mut of(Deadline::Close), |l| &mut l.closes);
+        note(&mut of(Deadline::Fin), |l| &mut l.fins);
         listed
     }
 
@@ -243,30 +176,29 @@ impl<N: Network> Server<N> {
         connection: &Connection<N::Socket>,
         listed: Listed,
     ) -> Result<(), String> {
-        let flags = connection.flags;
-        for (flag, times, list) in [
-            (Flags::TO_READ, listed.to_read, "to be read"),
-            (Flags::TO_WRITE, listed.to_write, "to be written to"),
+        let is_queued = connection.reading == Reading::Queued;
+        let is_written = connection.flags.has(Flags::WRITE_QUEUED);
+        for (is, times, list) in [
+            (is_queued, listed.reads, "read"),
+            (is_written, listed.writes, "write"),
         ] {
             ensure!(
-                u8::from(flags.has(flag)) == times,
-                "stands {times} times among those {list}"
+                u8::from(is) == times,
+                "is {times} times in the {list} queue"
             );
         }
-        ensure!(
-            !flags.has(Flags::RESTS) || listed.resting > 0,
-            "rests for ever"
-        );
-        ensure!(
-            !flags.has(Flags::PARKED) || listed.parked > 0,
-            "is parked for ever"
-        );
-        let (awaited, list) = match &connection.stage {
-            Stage::Handshaking(_) => (listed.handshaking, "handshakes"),
+        let is_resumed = match connection.reading {
+            Reading::Idle | Reading::Queued => true,
+            Reading::ByRate => listed.by_rate > 0,
+            Reading::ByRoom => listed.by_room > 0,
+        };
+        ensure!(is_resumed, "is paused for ever");
+        let (awaited, list) = match connection.stage() {
+            Stage::Handshaking(_) => (listed.handshakes, "handshakes"),
             Stage::Open(_) => return Ok(()),
             Stage::Closing(closing) => match closing.awaits {
-                Awaits::Close(_) | Awaits::Outbox => (listed.closing, "closings"),
-                Awaits::Fin => (listed.draining, "drainings"),
+                Awaits::Close(_) | Awaits::Outbox => (listed.closes, "closings"),
+                Awaits::Fin => (listed.fins, "drainings"),
             },
         };
         ensure!(awaited == 1, "stands {awaited} times among the {list}");
@@ -275,27 +207,25 @@ impl<N: Network> Server<N> {
 
     /// Checks that the sweep has not left an open connection alone beyond its deadlines.
     fn check_patience(&self, connection: &Connection<N::Socket>) -> Result<(), String> {
-        let (now, flags, limits) = (self.tick(), connection.flags, &self.limits);
-        let Stage::Open(open) = &connection.stage else {
+        let (now, limits) = (self.tick(), &self.limits);
+        let Stage::Open(open) = connection.stage() else {
             return Ok(());
         };
-        let round = ticks(self.watchman.round()) + 2;
-        let (stuck, patience) = (connection.stuck, self.watchman.patience());
-        // The sweep goes on in the next turn, but ends only clients whose sockets are still full then.
-        let is_late = self.watchman.is_late();
+        let sweep = self.timers.view_sweep();
+        let period = ticks(sweep.period()) + 2;
+        let (stuck, patience) = (connection.stuck, sweep.timeouts().stuck);
+        // The same slice is swept again with the next turn, but only for connections that are blocked then.
+        let is_late = sweep.is_late();
         ensure!(
             stuck <= patience + 1 || is_late,
-            "has taken nothing for {stuck} walks"
+            "has taken nothing for {stuck} sweeps"
         );
-        if flags.is_unread() || flags.has(Flags::TO_READ) {
+        if connection.reading != Reading::Idle {
             return Ok(());
         }
-        let pending = open
-            .pending
-            .as_ref()
-            .map_or(0, |pending| now.since(pending.since));
+        let pending = open.message_since().map_or(0, |since| now.since(since));
         ensure!(
-            limits.message_timeout.is_zero() || pending <= ticks(limits.message_timeout) + round,
+            limits.message_timeout.is_zero() || pending <= ticks(limits.message_timeout) + period,
             "has taken {pending} ticks for a message"
         );
         ensure!(
@@ -304,7 +234,7 @@ impl<N: Network> Server<N> {
             connection.last_received
         );
         let silence = now.since(connection.last_received);
-        let dead = ticks(limits.ping_interval + limits.ping_timeout) + 3 * round;
+        let dead = ticks(limits.ping_interval + limits.ping_timeout) + 3 * period;
         ensure!(
             limits.ping_interval.is_zero()
                 || limits.ping_timeout.is_zero()
@@ -322,24 +252,20 @@ impl<N: Network> Server<N> {
             let holders = || {
                 room.members()
                     .iter()
-                    .filter_map(|key| self.connections.get(key.0 as usize))
+                    .filter_map(|key| self.connections.get(*key))
             };
             members += room.members().len();
             reserved += room.reserved();
             let lagging = holders().filter(|c| c.flags.has(Flags::LAGS)).count();
-            let rounds = self
-                .busy
-                .iter()
-                .chain(self.gathering.iter().map(|Reverse((_, r))| r));
-            let rounds = rounds.filter(|round| round.room == key).count();
-            let aboard = self.aboard.get(key.0 as usize) == Some(&true);
+            let times = self.run_queue.iter().filter(|room| *room == key).count();
+            let is_queued = self.run_queue.is_queued(key);
             ensure!(
-                rounds == usize::from(aboard),
-                "{key:?} is {rounds} times on the carousel"
+                times == usize::from(is_queued),
+                "{key:?} is {times} times in the run queue"
             );
             ensure!(
-                aboard || !room.is_busy(),
-                "{key:?} is busy, but not on the carousel"
+                is_queued || !room.is_busy(),
+                "{key:?} is busy, but not in the run queue"
             );
             for encoding in Encoding::all() {
                 let follow =
@@ -353,7 +279,7 @@ impl<N: Network> Server<N> {
                     "{key:?} has a lane without a subscriber"
                 );
                 let lags = |c: &&Connection<N::Socket>| follow(c) && c.flags.has(Flags::LAGS);
-                let cursors = holders().filter(lags).map(|c| c.outbox.cursor());
+                let cursors = holders().filter(lags).map(|c| c.outbox().cursor());
                 ensure!(
                     room.is_right_about(encoding, cursors),
                     "{key:?} has wrong counts of its lagging subscribers"
@@ -372,16 +298,13 @@ impl<N: Network> Server<N> {
             members == seated,
             "{members} seats are taken by {seated} connections"
         );
-        let is_awaited = |key| {
-            let mut waiting = self.waiting.iter();
-            waiting.any(|(_, room)| *room == key)
-        };
-        for (room, tickets) in &self.parked {
+        for (room, paused) in self.paused.iter_by_room() {
+            let is_awaited = self.paused.has_room_deadline(room);
             ensure!(
                 self.rooms
-                    .get(*room)
-                    .is_some_and(|it| it.is_busy() || it.waits(self.tick()) && is_awaited(*room)),
-                "{tickets:?} are paused for {room:?}, which will never resume them"
+                    .get(room)
+                    .is_some_and(|it| it.is_busy() || it.waits(self.tick()) && is_awaited),
+                "{paused:?} are paused by {room:?}, which will never be read again"
             );
         }
         Ok(reserved)
@@ -404,22 +327,22 @@ impl<N: Network> Server<N> {
                 limits.rooms.history_size_total,
                 "bytes of archives",
             ),
-            (self.strangers, limits.max_handshakes, "handshakes"),
+            (
+                self.connections.handshaking(),
+                limits.max_handshakes,
+                "handshakes",
+            ),
         ] {
             ensure!(
                 found <= limit,
                 "{found} {what}, but at most {limit} are allowed"
             );
         }
-        for (deadlines, what) in [
-            (&self.handshaking, "handshake"),
-            (&self.closing, "closing"),
-            (&self.draining, "draining"),
-        ] {
-            if let Some((due, ticket)) = deadlines.front() {
+        for deadline in [Deadline::Handshake, Deadline::Close, Deadline::Fin] {
+            if let Some((due, late)) = self.timers.view(deadline).front() {
                 ensure!(
-                    due > now || self.watchman.has_enough(),
-                    "a {what} is overdue since {due:?}, now {now:?}: {ticket:?}"
+                    due > now || self.timers.has_dropped_enough(),
+                    "a {deadline:?} is overdue since {due:?}, now {now:?}: {late:?}"
                 );
             }
         }

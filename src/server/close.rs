@@ -1,20 +1,43 @@
-//! How connections end: with an answer or a Close, or without a word. All are removed at the end of a
-//! turn, so that an event of the same batch can never mean another client.
+//! How connections close and are removed.
+//!
+//! | stage | awaits | what happens | what follows |
+//! |---|---|---|---|
+//! | handshaking | the request | it is granted (`admit`) | open |
+//! | | | a response (`respond`, `refuse`), or the handshake timeout | closing, awaits `Outbox` |
+//! | | | the peer's FIN | dropped |
+//! | open | | the peer's Close, a violation, a limit (`close_with`), or the peer's FIN | closing, awaits `Outbox` |
+//! | | | the server shuts down, or another connection takes over (`close_and_await_reply`) | closing, awaits `Close` |
+//! | closing | `Close`: the peer's Close, which answers ours | the Close, a violation, or the peer's FIN | awaits `Outbox` |
+//! | | | the close timeout, all is written | awaits `Outbox` |
+//! | | `Outbox`: that all is written | all is written (`on_drained`): FIN is sent | awaits `Fin`; dropped if the peer's FIN was seen |
+//! | | `Close` or `Outbox` | the close timeout, not all is written | dropped |
+//! | | `Fin`: the peer's FIN | the FIN, or the timeout for it | dropped |
+//! | any | | the socket is broken, a timeout of the keepalive, a slow consumer, an eviction | dropped |
+//!
+//! *Closing* begins in [`Server::begin_closing`]: from there on nothing new is owed to the connection. *Dropped* is
+//! [`Server::drop_connection`]: nothing more is read or written, and `reap` *removes* the connection at the end of the turn,
+//! so that an event of the same batch can never mean its successor. The membership in the room ends in two steps. With
+//! [`Server::end_membership`] the client says nothing more, and others see it go; its seat it keeps until it is removed,
+//! because it may still be owed bytes of the lane. With [`Server::leave_room`] the seat is free.
+//!
+//! Of the flags, `HALF_CLOSED` says that an event has announced a FIN, which may have data before it, `FIN_SEEN` that a read
+//! has met it, `BROKEN` that the socket is of no use, `ENDED` that the connection is dropped and not removed yet.
 
 use std::borrow::Cow;
-use std::mem;
 
-use super::connection::{Awaits, Closing, ConnectionRef, DropReason, Flags, Stage};
+use super::connections::{Awaits, Closing, Flags, PendingInput, Reading, Stage};
 use super::conversation::lane_of;
+use super::drop_reason::DropReason;
+use super::queues::{Deadline, ReadClass};
 use super::report::Notice;
-use super::{Network, Server, Transport};
+use super::{Network, Server};
 use crate::chat::{Place, Room, Roster};
 use crate::feed::{Offset, Piece};
 use crate::ids::ConnectionKey;
 use crate::ws::{CloseCode, Frame};
 
 impl<N: Network> Server<N> {
-    /// The last words to a client: a Close, with its reason.
+    /// Closes a connection with a Close frame and its reason.
     pub(super) fn close_with(
         &mut self,
         key: ConnectionKey,
@@ -25,27 +48,28 @@ impl<N: Network> Server<N> {
         self.close_with_frame(key, &Frame::close(code, reason), awaits);
     }
 
-    /// The last words to a client that is to answer them.
+    /// The same for a member that is to answer with a Close of its own.
     pub(super) fn close_and_await_reply(
         &mut self,
         key: ConnectionKey,
         code: CloseCode,
         reason: &str,
     ) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
-        let Stage::Open(open) = &mut connection.stage else {
+        let pending = connection.take_pending();
+        let Stage::Open(_) = connection.stage() else {
             return;
         };
-        let pending = open.pending.take();
-        let (decoder, mut undecoded) = pending
-            .map(|pending| (pending.decoder, pending.undecoded))
-            .unwrap_or_default();
+        let PendingInput {
+            decoder,
+            mut undecoded,
+            ..
+        } = pending.map(|pending| *pending).unwrap_or_default();
         self.close_with(key, code, reason, Awaits::Close(decoder));
-        // Its Close may be among what it has said already, and half a message.
+        // Its Close may be among what it has sent already, and a part of a message.
         self.on_bytes(key, &mut undecoded);
-        self.weigh(key);
         self.evict_partial_messages();
     }
 
@@ -55,63 +79,48 @@ impl<N: Network> Server<N> {
         frame: &Frame<'_>,
         awaits: Awaits,
     ) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
         let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
-        connection
-            .outbox
-            .splice(lane, Piece::Bytes(Cow::Owned(frame.to_vec())));
+        connection.splice(lane, Piece::Bytes(Cow::Owned(frame.to_vec())));
         self.begin_closing(key, awaits);
     }
 
-    /// From here on, nothing that is said is owed to this connection any more.
+    /// From here on, nothing new is owed to this connection.
     pub(super) fn begin_closing(&mut self, key: ConnectionKey, awaits: Awaits) {
         let now = self.tick();
-        if let Some(connection) = self.connection(key)
-            && let Stage::Closing(closing) = &mut connection.stage
+        if let Some(mut connection) = self.connections.live_mut(key)
+            && let Stage::Closing(_) = connection.stage()
         {
-            // It has been told its last already, and its time is running.
-            closing.awaits = awaits;
+            // It is closing already, and its time is running.
+            connection.set_awaits(awaits);
             return self.enqueue_write(key);
         }
         self.end_membership(key);
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
         let place = connection.place();
-        connection
-            .outbox
-            .finish(lane_of(place, &self.rooms, &self.lobby));
-        connection.flags.clear(Flags::RESTS);
-        connection.flags.clear(Flags::PARKED);
-        let id = connection.id;
-        self.set_stage(key, Stage::Closing(Closing { place, awaits }));
-        self.closing.set(ConnectionRef { key, id }, now);
-        self.enqueue_write(key);
-        self.enqueue_read(key);
-    }
-
-    /// A connection has come so far.
-    pub(super) fn set_stage(&mut self, key: ConnectionKey, stage: Stage) {
-        if let Some(connection) = self.connections.get_mut(key.0 as usize) {
-            match mem::replace(&mut connection.stage, stage) {
-                Stage::Handshaking(_) => self.strangers -= 1,
-                Stage::Open(_) | Stage::Closing(_) => {}
-            }
+        connection.finish(lane_of(place, &self.rooms, &self.lobby));
+        if connection.reading.is_paused() {
+            connection.reading = Reading::Idle;
         }
+        connection.set_stage(Stage::Closing(Closing { place, awaits }));
+        let deadlines = self.timers.of(Deadline::Close);
+        deadlines.set(connection.reference(), now);
+        self.enqueue_write(key);
+        self.enqueue_read(key, ReadClass::Ready);
     }
 
-    /// This connection leaves with this turn; nothing more is read from it or written to it.
+    /// Drops a connection: nothing more is read from it or written to it, and it is removed at the end of the turn.
     pub(super) fn drop_connection(&mut self, key: ConnectionKey, why: DropReason) {
-        let Some(connection) = self.connection(key) else {
+        let Some(mut connection) = self.connections.live_mut(key) else {
             return;
         };
-        connection.flags.set(Flags::ENDED);
-        let (id, peer, place) = (connection.id.0, connection.peer, connection.place());
+        let (id, peer) = (connection.id().0, connection.peer());
         if why.is_our_doing() {
-            // Its socket may be full, in the middle of a frame: the kernel's queue goes too.
-            connection.socket.abandon();
+            connection.abandon();
             self.notice(
                 Notice::Dropped,
                 format_args!("#{id} from {peer} is dropped: {why}"),
@@ -124,18 +133,19 @@ impl<N: Network> Server<N> {
             DropReason::NoProgress => self.counts.progress_timeouts += 1,
             DropReason::Silent => self.counts.ping_timeouts += 1,
             DropReason::CloseTimeout => self.counts.close_timeouts += 1,
-            // Counted by what had to make room.
-            DropReason::Squeezed(_) => {}
+            // Counted where the limit is.
+            DropReason::Evicted(_) => {}
             DropReason::Closed | DropReason::Vanished | DropReason::Broken(_) => {}
         }
         self.end_membership(key);
-        let awaits = Awaits::Outbox;
-        self.set_stage(key, Stage::Closing(Closing { place, awaits }));
-        self.ended.push(key);
+        if let Some(mut connection) = self.connections.live_mut(key) {
+            connection.end();
+        }
     }
 
-    /// A member is not heard any more. It keeps its seat: it may still be owed some of the lane.
-    pub(super) fn end_membership(&mut self, key: ConnectionKey) {
+    /// A member says nothing more, and the others see it go. It keeps its seat, because it may still be owed bytes of
+    /// the lane.
+    fn end_membership(&mut self, key: ConnectionKey) {
         let now = self.tick();
         let roster = &self.connections;
         let Some(member) = roster.member(key) else {
@@ -144,60 +154,53 @@ impl<N: Network> Server<N> {
         let place = Some(member.place);
         self.rooms.depart(key, member, roster, now);
         let awaits = Awaits::Outbox;
-        self.set_stage(key, Stage::Closing(Closing { place, awaits }));
+        if let Some(mut connection) = self.connections.get_mut(key) {
+            connection.set_stage(Stage::Closing(Closing { place, awaits }));
+        }
     }
 
+    /// Removes the connections that were dropped in this turn.
     pub(super) fn reap(&mut self) {
-        if self.ended.is_empty() {
+        if self.connections.ended() == 0 {
             return;
         }
-        // Offering to those whose seats move may end more of them.
-        while let Some(key) = self.ended.pop() {
-            let Some(connection) = self.connections.try_remove(key.0 as usize) else {
+        // Writing to members whose seats move may drop more of them.
+        while self.connections.ended() > 0 {
+            let Some(connection) = self.connections.pop_ended() else {
                 continue;
             };
-            if connection.flags.has(Flags::HOLDS) {
-                self.holds_no_more(key);
-            }
-            if connection.flags.has(Flags::COUNTED)
-                && let Some(count) = self.addresses.get_mut(&connection.peer)
-            {
-                *count -= 1;
-                if *count == 0 {
-                    self.addresses.remove(&connection.peer);
-                }
-            }
-            if connection.flags.has(Flags::BLOCKED) {
-                self.blocked -= 1;
-            }
             let Some(place) = connection.place() else {
                 continue;
             };
             let lags = connection.flags.has(Flags::LAGS);
-            let cursor = connection.outbox.cursor();
-            drop(connection.socket);
+            let cursor = connection.outbox().cursor();
+            drop(connection);
             self.leave_room(place, lags.then_some(cursor));
         }
-        if self.connections.is_empty() {
-            self.connections = slab::Slab::new();
-            self.highest = 0;
-        }
-        self.pace.room_again();
+        self.acceptor.on_removed();
     }
 
-    /// A seat is left by somebody whose cursor stood there if it lagged.
+    /// A seat is free again. `lagged` is where the cursor of its connection stood, if that lagged.
     fn leave_room(&mut self, place: Place, lagged: Option<Offset>) {
         if let Some(moved) = self.rooms.leave(place, lagged, self.now.tick()) {
-            if let Some(connection) = self.connections.get_mut(moved.key.0 as usize) {
+            if let Some(mut connection) = self.connections.get_mut(moved.key) {
                 connection.moved(moved.seat);
             }
             self.write_all(moved.key);
         }
         if self.rooms.get(place.room).is_none_or(Room::is_empty) {
             // Its key may soon be that of another room.
-            self.parked.remove(&place.room);
+            self.paused.take_room(place.room);
         } else {
             self.resume_room(place.room);
         }
+    }
+}
+
+/// Whether all is written and our FIN was sent.
+pub(super) fn is_waiting_for_fin(stage: &Stage) -> bool {
+    match stage {
+        Stage::Handshaking(_) | Stage::Open(_) => false,
+        Stage::Closing(closing) => matches!(closing.awaits, Awaits::Fin),
     }
 }

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::connection::{Flags, Stage};
+use super::connections::Flags;
 use super::{Network, Server};
 use crate::chat::{Place, Rooms, Roster, Verdict};
 use crate::engine::{Embedded, Engine, RoomState};
 use crate::feed::{Lane, Piece};
-use crate::ids::{ConnectionKey, ConnectionRef};
+use crate::ids::ConnectionKey;
 use crate::ws::{Frame, Message};
 
 /// Bytes of answers to pings that may wait for a client; beyond that only the latest is kept, as
@@ -15,13 +15,12 @@ use crate::ws::{Frame, Message};
 const PONGS: usize = 4 * 1024;
 
 impl<N: Network> Server<N> {
-    /// A member asks whether we are there (RFC 6455, section 5.5.2), and that was the `last` that came
-    /// of it, or more has come.
-    pub(super) fn on_ping(&mut self, key: ConnectionKey, payload: &[u8], last: bool) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+    /// A member pings (RFC 6455, section 5.5.2). `is_last` says that nothing more of its input is decoded behind that.
+    pub(super) fn on_ping(&mut self, key: ConnectionKey, payload: &[u8], is_last: bool) {
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
-        let Stage::Open(open) = &mut connection.stage else {
+        let Some(open) = connection.open_mut() else {
             return;
         };
         open.rate.owe_ping(&self.limits);
@@ -29,39 +28,35 @@ impl<N: Network> Server<N> {
         let mut buffer = [0; Frame::MAX_CONTROL_LEN];
         let pong = Frame::pong(payload).copy_into(&mut buffer);
         let mut written = 0;
-        if last {
-            let sent = connection.write_through(lane, pong);
-            self.blocked += usize::from(sent.full);
-            written = sent.bytes;
+        if is_last {
+            written = connection.write_through(lane, pong);
         }
         if written < pong.len() {
-            connection.outbox.splice_latest(lane, pong.to_vec(), PONGS);
-            connection.outbox.wrote(written);
+            connection.splice_latest(lane, pong.to_vec(), PONGS);
+            connection.wrote(written);
         }
     }
 
-    /// A member has said so much more than it sent: it was compressed.
+    /// A member has said this much more than it sent, because it was compressed.
     pub(super) fn owe_bytes(&mut self, key: ConnectionKey, bytes: usize) {
-        if let Some(connection) = self.connection(key)
-            && let Stage::Open(open) = &mut connection.stage
+        if let Some(mut connection) = self.connections.live_mut(key)
+            && let Some(open) = connection.open_mut()
         {
             open.rate.owe_bytes(bytes);
         }
     }
 
-    /// A member says something. Returns how many bytes it is answered.
+    /// A member has sent a message. Returns how many bytes answer it.
     pub(super) fn on_message(&mut self, key: ConnectionKey, message: Message<'_>) -> usize {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return 0;
         };
-        if connection.outbox.holds() == 0 {
-            connection.flags.clear(Flags::HISTORY);
-            connection.flags.clear(Flags::WHO);
+        if connection.outbox().holds() == 0 {
+            connection.flags.clear(Flags::ASKED);
         }
-        let (flags, id) = (connection.flags, connection.id);
-        let from = ConnectionRef { key, id };
+        let (flags, from) = (connection.flags, connection.reference());
         let waits = |question| flags.has(Flags::asked(question));
-        if let Stage::Open(open) = &mut connection.stage {
+        if let Some(open) = connection.open_mut() {
             open.rate.owe_message();
         }
         if self.shutdown.is_some() {
@@ -86,7 +81,7 @@ impl<N: Network> Server<N> {
                     return 0;
                 };
                 if self.rooms.append(room, &said, stamp, now) {
-                    self.enqueue_room(room);
+                    self.run_queue.push(room, self.now);
                 }
                 0
             }
@@ -96,7 +91,7 @@ impl<N: Network> Server<N> {
             }
             Verdict::Long(question, json) => {
                 self.answer(key, &json);
-                if let Some(connection) = self.connection(key) {
+                if let Some(mut connection) = self.connections.live_mut(key) {
                     connection.flags.set(Flags::asked(question));
                 }
                 json.len()
@@ -118,8 +113,8 @@ impl<N: Network> Server<N> {
                 let Some((name, answer)) = renamed else {
                     return 0;
                 };
-                if let Some(connection) = self.connection(key)
-                    && let Stage::Open(open) = &mut connection.stage
+                if let Some(mut connection) = self.connections.live_mut(key)
+                    && let Some(open) = connection.open_mut()
                 {
                     open.member.name = name;
                 }
@@ -131,18 +126,18 @@ impl<N: Network> Server<N> {
         }
     }
 
-    /// Tells one client something, behind all that the room has said so far.
+    /// Sends a message to one client alone, behind all that its room has broadcast so far.
     pub(super) fn answer(&mut self, key: ConnectionKey, json: &str) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
         let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
-        connection.outbox.splice(lane, text(json));
+        connection.splice(lane, text(json));
         self.enqueue_write(key);
     }
 }
 
-/// The lane that somebody at this place follows.
+/// The lane that a connection with this place follows.
 pub(super) fn lane_of<'a>(place: Option<Place>, rooms: &'a Rooms, lobby: &'a Lane) -> &'a Lane {
     place
         .and_then(|place| rooms.get(place.room)?.lane(place.encoding))

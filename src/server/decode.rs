@@ -1,91 +1,88 @@
 //! Bytes of a client, decoded: a request head, messages and control frames, or the peer's Close.
 
-use std::mem;
-
-use super::connection::{Awaits, Closing, DropReason, Flags, PendingInput, Stage};
+use super::connections::{Awaits, Flags, PendingInput, Stage};
+use super::drop_reason::DropReason;
+use super::queues::ReadClass;
 use super::report::Notice;
 use super::{Limits, Network, Server};
 use crate::http::{self, Answer};
 use crate::ids::ConnectionKey;
 use crate::ws::{CloseCode, Decoder, Event, Frame, Message, Rules, Violation};
 
-/// Bytes of answers after which a client is not heard until they have been offered to it.
-pub(super) const ANSWERS: usize = 64 * 1024;
+/// Bytes of answers after which the input of a client waits until they have been written.
+pub(super) const MAX_ANSWERS: usize = 64 * 1024;
 
 impl<N: Network> Server<N> {
     /// Bytes came from a connection.
     pub(super) fn on_bytes(&mut self, key: ConnectionKey, bytes: &mut [u8]) {
         let now = self.tick();
-        let limits = &self.limits;
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
         let silence = now.since(connection.last_received);
         connection.last_received = now;
         connection.flags.clear(Flags::PINGED);
-        match &mut connection.stage {
-            Stage::Handshaking(head) => {
-                let mut head = mem::take(head);
-                match head.take(bytes, &limits.head) {
-                    Ok(None) => connection.stage = Stage::Handshaking(head),
-                    Err(response) => self.respond(key, &response),
-                    Ok(Some((head, rest))) => match http::answer(head, &self.site) {
-                        Answer::Respond(response) => self.respond(key, &response),
-                        Answer::Upgrade(upgrade) => self.admit(key, &upgrade, rest),
-                    },
-                }
+        if let Some(open) = connection.open_mut() {
+            open.rate = open.rate.after(silence, &self.limits);
+            open.rate.owe_bytes(bytes.len());
+            return self.decode(key, bytes);
+        }
+        if let Some(mut head) = connection.take_head() {
+            match head.take(bytes, &self.limits.head) {
+                Ok(None) => connection.put_head(head),
+                Err(response) => self.respond(key, &response),
+                Ok(Some((head, rest))) => match http::answer(head, &self.site) {
+                    Answer::Respond(response) => self.respond(key, &response),
+                    Answer::Upgrade(upgrade) => self.admit(key, &upgrade, rest),
+                },
             }
-            Stage::Open(open) => {
-                open.rate = open.rate.after(silence, limits);
-                open.rate.owe_bytes(bytes.len());
-                self.decode(key, bytes);
-            }
-            Stage::Closing(Closing {
-                place,
-                awaits: Awaits::Close(decoder),
-            }) => {
-                let mut input = bytes;
-                let deflate = place.is_some_and(|place| place.encoding.window.is_some());
-                let rules = rules(limits, deflate);
-                let closed = loop {
-                    match decoder.next(&mut input, &rules) {
-                        Ok(Some(Event::Close(_))) | Err(_) => break true,
-                        Ok(Some(_)) => {}
-                        Ok(None) => break false,
-                    }
-                };
-                if closed {
-                    self.on_close_reply(key);
-                }
-            }
-            Stage::Closing(Closing {
-                awaits: Awaits::Outbox | Awaits::Fin,
-                ..
-            }) => {}
+        } else if let Some(decoder) = connection.take_close_decoder() {
+            self.await_close(key, decoder, bytes);
         }
     }
 
-    /// Bytes came from a member. They are heard to their end, unless compressed messages among them say
-    /// more than a read could, or the answers to them are many: then the rest waits for its turn, so that a
-    /// room never gets more at once than half a lane was checked to hold, and a client no more answers than
-    /// it has asked for and may take.
+    /// Passes over what a closing client still says, until its Close. Input that breaks the protocol ends the wait too.
+    fn await_close(&mut self, key: ConnectionKey, mut decoder: Decoder, bytes: &mut [u8]) {
+        let Some(mut connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let place = connection.place();
+        let deflate = place.is_some_and(|place| place.encoding.window.is_some());
+        let rules = rules(&self.limits, deflate);
+        let mut input = bytes;
+        loop {
+            match decoder.next(&mut input, &rules) {
+                Ok(Some(Event::Close(_))) | Err(_) => {
+                    connection.set_awaits(Awaits::Outbox);
+                    return self.enqueue_write(key);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return connection.set_awaits(Awaits::Close(decoder)),
+            }
+        }
+    }
+
+    /// Bytes came from a member. They are decoded to their end, unless compressed messages among them say
+    /// more than a read could, or the answers to them are many. Then the rest waits, so that a room never gets more
+    /// at once than its lane was checked to hold, and a client no more answers than it has asked for and may take.
     pub(super) fn decode(&mut self, key: ConnectionKey, bytes: &mut [u8]) {
         let now = self.tick();
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
-        let Stage::Open(open) = &mut connection.stage else {
+        let pending = connection.take_pending();
+        let Stage::Open(open) = connection.stage() else {
             return;
         };
-        let (mut decoder, mut since) = match open.pending.take() {
+        let (mut decoder, mut since) = match pending {
             Some(pending) => (pending.decoder, pending.since),
             None => (Decoder::default(), now),
         };
         let deflate = open.member.place.encoding.window.is_some();
         let rules = rules(&self.limits, deflate);
         let mut input = bytes;
-        let mut inflater = self.inflater.take();
-        let (mut spare, mut answers) = (self.limits.read_bytes(), ANSWERS);
+        let mut inflater = self.buffers.take_inflater();
+        let (mut spare, mut answers) = (self.limits.read_bytes(), MAX_ANSWERS);
         let last = loop {
             let message = match decoder.next(&mut input, &rules) {
                 Ok(None) => break None,
@@ -120,22 +117,20 @@ impl<N: Network> Server<N> {
                 break None;
             }
         };
-        self.inflater = inflater;
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        self.buffers.put_inflater(inflater);
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
-        if let Stage::Open(open) = &mut connection.stage
-            && last.is_none()
-            && (decoder.in_message() || !input.is_empty())
-        {
-            open.pending = Some(Box::new(PendingInput {
+        if last.is_none() && (decoder.in_message() || !input.is_empty()) {
+            connection.set_pending(PendingInput {
                 decoder,
                 since,
                 undecoded: input.to_vec(),
-            }));
+            });
         }
-        if connection.outbox.holds() > 0 {
-            if connection.outbox.holds() > self.limits.client_buffer {
+        let private = connection.outbox().holds();
+        if private > 0 {
+            if private > self.limits.client_buffer {
                 self.counts.client_buffers_over_limit += 1;
                 return self.drop_connection(key, DropReason::FellBehind);
             }
@@ -143,7 +138,7 @@ impl<N: Network> Server<N> {
         }
         match last {
             None if input.is_empty() => {}
-            None => self.enqueue_backlog(key),
+            None => self.enqueue_read(key, ReadClass::Backlog),
             Some(Last::Close(code)) => {
                 let frame = code.map_or(Frame::close_empty(), |code| Frame::close(code, ""));
                 self.close_with_frame(key, &frame, Awaits::Outbox);
@@ -156,8 +151,8 @@ impl<N: Network> Server<N> {
         self.counts.protocol_violations += 1;
         self.counts.messages_too_large += u64::from(violation == Violation::TooBig);
         self.counts.messages_of_too_many_frames += u64::from(violation == Violation::TooManyFrames);
-        if let Some(connection) = self.connection(key) {
-            let (id, peer) = (connection.id.0, connection.peer);
+        if let Some(connection) = self.connections.live_mut(key) {
+            let (id, peer) = (connection.id().0, connection.peer());
             self.notice(
                 Notice::Violated,
                 format_args!("#{id} from {peer} is closed: {violation}"),

@@ -1,55 +1,36 @@
-//! What clients are owed, written out: first what is private, then what rooms have to broadcast.
-
-use std::io::IoSlice;
+//! Writes: first private bytes, then what rooms have to broadcast.
 
 use super::clock::TimeSlice;
-use super::connection::{Awaits, Connection, ConnectionRef, DropReason, Flags, Stage};
+use super::connections::{Awaits, Flags, Stage};
 use super::conversation::lane_of;
-use super::transport::Written;
-use super::{Network, Server, Transport};
+use super::drop_reason::DropReason;
+use super::queues::Deadline;
+use super::{Network, Server};
 use crate::chat::Place;
-use crate::feed::Lane;
 use crate::ids::ConnectionKey;
-
-impl<S: Transport> Connection<S> {
-    /// Writes private bytes from where they are, if nothing is owed before them: most answers need no
-    /// queue then. What its socket did not take is to be told, and a socket that this fills to be counted
-    /// as blocked.
-    pub(super) fn write_through(&mut self, lane: &Lane, bytes: &[u8]) -> Written {
-        let waits = self.flags.has(Flags::BLOCKED) || self.flags.has(Flags::ENDED);
-        if waits || self.outbox.has_unsent(lane) {
-            return Written::default();
-        }
-        // That a socket is broken shows again when the rest is offered.
-        let sent = self.socket.send(&[IoSlice::new(bytes)]).unwrap_or_default();
-        if sent.full {
-            self.flags.set(Flags::BLOCKED);
-        }
-        sent
-    }
-}
 
 impl<N: Network> Server<N> {
     pub(super) fn flush(&mut self) {
-        let mut spell = TimeSlice::default();
-        for _ in 0..self.to_write.len().min(self.limits.budget.writes) {
-            let Some(ticket) = self.to_write.pop_front() else {
+        let mut slice = TimeSlice::default();
+        for _ in 0..self.writes.len().min(self.limits.budget.writes) {
+            let Some(reference) = self.writes.pop() else {
                 break;
             };
-            if let Some(connection) = self.resolve(ticket) {
-                connection.flags.clear(Flags::TO_WRITE);
-                if self.write_owed(ticket.key) {
-                    self.enqueue_write(ticket.key);
+            if let Some(mut connection) = self.connections.resolve(reference) {
+                connection.flags.clear(Flags::WRITE_QUEUED);
+                if self.write_owed(reference.key) {
+                    self.enqueue_write(reference.key);
                 }
             }
-            if spell.is_over(self.limits.budget.time, || self.network.now()) {
+            if slice.is_over(self.limits.budget.time, || self.network.now()) {
                 break;
             }
         }
         self.broadcast();
     }
 
-    /// Offers a connection all that it is owed, however much that is. Returns how many writes it took.
+    /// Writes all that a connection is owed, however much that is, until its socket is full. Returns how many writes
+    /// it took.
     pub(super) fn write_all(&mut self, key: ConnectionKey) -> usize {
         if self.write_latest(key) {
             return 1;
@@ -61,83 +42,47 @@ impl<N: Network> Server<N> {
         writes
     }
 
-    /// What nearly every visit is: a member that has taken all so far is offered the latest, and takes
-    /// that too, so that nothing changes but its cursor. Returns whether it was so. If not, it is to be
-    /// looked at in full: what it did take is noted, and an error shows again.
+    /// The fast path of [`Server::write_owed`]: the latest of the lane, to a member that accepts all of it, so that
+    /// nothing changes but its cursor. Returns whether it was so.
     fn write_latest(&mut self, key: ConnectionKey) -> bool {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return false;
         };
-        let Stage::Open(open) = &connection.stage else {
+        let Stage::Open(open) = connection.stage() else {
             return false;
         };
         let Place { room, encoding, .. } = open.member.place;
         let lane = self.rooms.get(room).and_then(|room| room.lane(encoding));
-        let Some(latest) = lane.and_then(|lane| connection.outbox.unsent_slice(lane)) else {
-            return false;
-        };
-        if connection.flags.has(Flags::OUT_OF_STEP) || latest.len() > self.limits.budget.offer {
-            return false;
-        }
-        let Ok(sent) = connection.socket.send(&[IoSlice::new(latest)]) else {
-            return false;
-        };
-        connection.took(sent);
-        self.blocked += usize::from(sent.full);
-        !sent.full
+        lane.is_some_and(|lane| connection.write_latest(lane, self.limits.budget.offer))
     }
 
-    /// Offers a connection what it is owed, in one write. Returns whether it took all of that and is
+    /// Writes what a connection is owed, in one write. Returns whether its socket accepted all of that and it is
     /// owed more.
     fn write_owed(&mut self, key: ConnectionKey) -> bool {
-        let Some(connection) = self
-            .connections
-            .get_mut(key.0 as usize)
-            .filter(|connection| !connection.flags.has(Flags::ENDED))
-        else {
+        let Some(mut connection) = self.connections.live_mut(key) else {
             return false;
         };
         let place = connection.place();
-        let cursor = connection.outbox.cursor();
+        let cursor = connection.outbox().cursor();
         let from = connection.flags.has(Flags::LAGS).then_some(cursor);
         let lane = lane_of(place, &self.rooms, &self.lobby);
         let archive = place.and_then(|place| self.rooms.get(place.room)?.archive());
-        let mut takes_all = false;
-        if !connection.flags.has(Flags::BLOCKED) {
-            let Ok(owed) = connection
-                .outbox
-                .next_write(lane, archive, self.limits.budget.offer)
-            else {
-                self.drop_connection(key, DropReason::FellBehind);
+        let takes_all = match connection.write_owed(lane, archive, self.limits.budget.offer) {
+            Ok(takes_all) => takes_all,
+            Err(why) => {
+                self.drop_connection(key, why);
                 return false;
-            };
-            if !owed.is_empty() {
-                let sent = match connection.socket.send(owed.slices()) {
-                    Ok(sent) => sent,
-                    Err(error) => {
-                        self.drop_connection(key, DropReason::Broken(error.kind()));
-                        return false;
-                    }
-                };
-                connection.took(sent);
-                self.blocked += usize::from(sent.full);
-                takes_all = !sent.full;
             }
-        } else if connection.outbox.cursor() < lane.start()
-            && connection.outbox.has_unsent_lane(lane)
-        {
-            self.drop_connection(key, DropReason::FellBehind);
-            return false;
-        }
-        let lags = connection.outbox.has_unsent_lane(lane);
-        let more = takes_all && connection.outbox.has_unsent(lane);
-        let through = connection.outbox.is_drained();
-        // Whoever is to hear no more of the lane holds up nothing of it.
+        };
+        let outbox = connection.outbox();
+        let lags = outbox.has_unsent_lane(lane);
+        let more = takes_all && outbox.has_unsent(lane);
+        let is_drained = outbox.is_drained();
+        // A closing connection past its stop offset does not pin the lane.
         let cursor = match lags {
-            true => connection.outbox.cursor(),
+            true => outbox.cursor(),
             false => lane.end(),
         };
-        let holds = connection.flags.has(Flags::HOLDS);
         let to = lags.then_some(cursor);
         connection.flags.clear(Flags::LAGS);
         if lags {
@@ -150,34 +95,31 @@ impl<N: Network> Server<N> {
                 self.resume_room(place.room);
             }
         }
-        if holds {
-            self.weigh(key);
-        }
-        if through {
+        if is_drained {
             self.on_drained(key);
         }
         more
     }
 
-    /// A closing connection has been written everything: FIN, and then the peer's.
+    /// A closing connection has been written everything: our FIN follows, and then the peer's.
     pub(super) fn on_drained(&mut self, key: ConnectionKey) {
         let now = self.tick();
-        let Some(connection) = self.connection(key) else {
+        let Some(mut connection) = self.connections.live_mut(key) else {
             return;
         };
-        let Stage::Closing(closing) = &mut connection.stage else {
+        let Stage::Closing(closing) = connection.stage() else {
             return;
         };
         match closing.awaits {
             Awaits::Close(_) | Awaits::Fin => {}
             Awaits::Outbox if connection.flags.has(Flags::FIN_SEEN) => {
-                self.drop_connection(key, DropReason::Closed)
+                self.drop_connection(key, DropReason::Closed);
             }
             Awaits::Outbox => {
-                closing.awaits = Awaits::Fin;
-                connection.socket.half_close();
-                let id = connection.id;
-                self.draining.set(ConnectionRef { key, id }, now);
+                connection.set_awaits(Awaits::Fin);
+                connection.half_close();
+                let deadlines = self.timers.of(Deadline::Fin);
+                deadlines.set(connection.reference(), now);
             }
         }
     }

@@ -1,25 +1,28 @@
 //! The event loop: one thread, one poll, and a turn that fits on a screen.
 //!
-//! [`Server`] is generic over the [`Network`]: the kernel's in earnest, a simulated one in tests. Its
-//! parts are told by the verbs of the turn, one file each.
+//! [`Server`] is generic over the [`Network`]: the kernel's in production, a simulated one in tests. Each verb of
+//! the turn has a file of its own. What a verb leaves for later is in a queue (`queues/`), and what is counted
+//! about connections is kept by [`Connections`].
 
 mod accept;
 mod admission;
+mod backpressure;
 mod broadcast;
 #[cfg(any(test, feature = "census"))]
 mod census;
 mod clock;
 mod close;
-mod connection;
+mod connections;
 mod conversation;
-mod deadlines;
 mod decode;
+mod drop_reason;
+mod eviction;
 mod flush;
 mod keepalive;
 mod limits;
-mod memory;
 mod net;
-mod paused;
+mod peer;
+mod queues;
 mod rate_limit;
 mod receive;
 mod report;
@@ -31,14 +34,8 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, VecDeque};
-use std::hash::BuildHasher;
 use std::io;
 use std::time::Duration;
-
-use siphasher::sip::SipHasher13;
-use slab::Slab;
 
 #[cfg(any(test, feature = "census"))]
 pub use census::{Census, Phase, Resident};
@@ -51,28 +48,23 @@ pub use transport::{Accepted, Network, Readiness, Ready, Received, Signal, Trans
 use crate::chat::Rooms;
 use crate::feed::Lane;
 use crate::http::Site;
-use crate::ids::{ConnectionId, ConnectionKey, RoomKey};
+use crate::ids::ConnectionKey;
 use crate::random::Random;
 use crate::time::Tick;
-use crate::ws::deflate::Inflater;
-use accept::Acceptor;
-use broadcast::BusyRoom;
-use connection::{Connection, ConnectionRef, Flags, Peer};
-use deadlines::Deadlines;
-use keepalive::KeepaliveSweep;
-use memory::HeapLedger;
+use connections::{Connections, Flags, Reading};
+use drop_reason::DropReason;
+use queues::{
+    Acceptor, Buffers, Paused, ReadClass, ReadQueue, RunQueue, SPARE_ENTRIES, Timers, WriteQueue,
+};
 use report::Notices;
 use shutdown::Shutdown;
 
-/// What is due after so long is not worth a look at the clock.
-const FAR: Duration = Duration::from_secs(1);
+/// For deadlines further away than this, the time at which the turn began is accurate enough.
+const FAR_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Batches of events that one turn asks for at most, while they bring fewer members than it reads, and end fewer
+/// Polls for events in one turn, at most, while they bring fewer members than the turn may read, and end fewer
 /// connections than it may.
-const BATCHES: usize = 16;
-
-/// Entries that an empty list keeps space for.
-const SPARE: usize = 256;
+const POLLS: usize = 16;
 
 /// A chat server.
 pub struct Server<N: Network> {
@@ -81,116 +73,47 @@ pub struct Server<N: Network> {
     limits: Limits,
     /// When this turn began.
     now: Moment,
-    connections: Slab<Connection<N::Socket>>,
+    connections: Connections<N::Socket>,
     rooms: Rooms,
-    /// What connections without a room follow: nothing is ever said there.
+    /// The lane of connections without a room. Nothing is ever appended to it.
     lobby: Lane,
-    /// Inflates for everybody, once somebody needs it.
-    inflater: Option<Inflater>,
-    /// What one read brings, whoever it is from.
-    scratch: Box<[u8]>,
-    /// What one wait brought.
-    ready: Vec<Ready>,
-
-    /// Edges do not come again: what is unfinished stands in one of these lists.
-    pace: Acceptor,
-    to_read: VecDeque<ConnectionRef>,
-    /// As `to_read`, of those who had said more than one read takes, or than their rates allow: whoever says little
-    /// is heard before them.
-    to_read_on: VecDeque<ConnectionRef>,
-    /// As `to_read`, of those who have not finished their handshake: the others are heard before them.
-    knocking: VecDeque<ConnectionRef>,
-    to_write: VecDeque<ConnectionRef>,
-    /// Those in debt, by when it is paid.
-    resting: BinaryHeap<Reverse<(Tick, ConnectionRef)>>,
-    /// Those whose room is deaf, being full or waiting for those who lag, by that room.
-    parked: BTreeMap<RoomKey, Vec<ConnectionRef>>,
-    /// Those of these rooms that wait for those who lag, by until when.
-    waiting: BTreeSet<(Tick, RoomKey)>,
-    /// Rooms with something new, the next in front.
-    busy: VecDeque<BusyRoom>,
-    /// Whether a room with this key is in `busy` or `gathering`.
-    aboard: Vec<bool>,
-    /// Busy rooms that gather, by when they go on.
-    gathering: BinaryHeap<Reverse<(Moment, BusyRoom)>>,
-    /// Those that leave with this turn.
-    ended: Vec<ConnectionKey>,
-
-    handshaking: Deadlines,
-    /// Connections that have not finished their handshake.
-    strangers: usize,
-    closing: Deadlines,
-    draining: Deadlines,
-    watchman: KeepaliveSweep,
+    acceptor: Acceptor,
+    reads: ReadQueue,
+    writes: WriteQueue,
+    paused: Paused,
+    run_queue: RunQueue,
+    timers: Timers,
+    buffers: Buffers,
     shutdown: Option<Shutdown>,
-
-    next_id: u32,
-    /// Connections by address, where that is limited.
-    addresses: HashMap<Peer, u32, Seeded>,
-    /// No connection's key is as high as this.
-    highest: usize,
-    /// Connections whose sockets are full.
-    blocked: usize,
-    holdings: HeapLedger,
     counts: Counts,
     notices: Notices,
 }
 
-/// Hashing that nobody outside can foresee.
-#[derive(Clone, Debug)]
-struct Seeded(SipHasher13);
-
-impl BuildHasher for Seeded {
-    type Hasher = SipHasher13;
-
-    fn build_hasher(&self) -> SipHasher13 {
-        self.0
-    }
-}
-
 impl<N: Network> Server<N> {
-    /// A server that has nobody yet. `seed` is 128 random bits that nobody else knows.
+    /// A server without connections. `seed` is 128 random bits that nobody else knows.
     ///
     /// # Errors
     /// Limits that do not fit each other.
     pub fn new(network: N, site: Site, limits: Limits, seed: u128) -> Result<Self, Unfit> {
         limits.check()?;
         let mut random = Random::new(seed);
-        let hasher = Seeded(SipHasher13::new_with_key(&random.bits128().to_le_bytes()));
+        let connections = Connections::new(random.bits128());
         let rooms = Rooms::new(random.bits128(), limits.rooms, limits.ping_interval);
         Ok(Server {
             network,
             site,
             now: Moment::default(),
-            connections: Slab::new(),
+            connections,
             rooms,
             lobby: Lane::new(0),
-            inflater: None,
-            scratch: vec![0; limits.read_bytes()].into(),
-            ready: Vec::new(),
-            pace: Acceptor::default(),
-            to_read: VecDeque::new(),
-            to_read_on: VecDeque::new(),
-            knocking: VecDeque::new(),
-            to_write: VecDeque::new(),
-            resting: BinaryHeap::new(),
-            parked: BTreeMap::new(),
-            waiting: BTreeSet::new(),
-            busy: VecDeque::new(),
-            aboard: Vec::new(),
-            gathering: BinaryHeap::new(),
-            ended: Vec::new(),
-            handshaking: Deadlines::new(limits.handshake_timeout),
-            strangers: 0,
-            closing: Deadlines::new(limits.close_timeout),
-            draining: Deadlines::new(limits::DRAINING),
-            watchman: KeepaliveSweep::new(&limits),
+            acceptor: Acceptor::default(),
+            reads: ReadQueue::default(),
+            writes: WriteQueue::default(),
+            paused: Paused::default(),
+            run_queue: RunQueue::default(),
+            timers: Timers::new(&limits),
+            buffers: Buffers::new(limits.read_bytes()),
             shutdown: None,
-            next_id: 0,
-            addresses: HashMap::with_hasher(hasher.clone()),
-            highest: 0,
-            blocked: 0,
-            holdings: HeapLedger::new(hasher),
             counts: Counts::default(),
             notices: Notices::default(),
             limits,
@@ -221,67 +144,58 @@ impl<N: Network> Server<N> {
         Ok(!self.is_over())
     }
 
-    /// Waits until something is ready or due, and notes what.
+    /// Waits until something is ready or due, and notes what is ready.
     fn wait(&mut self) -> io::Result<()> {
         let mut timeout = self.poll_timeout();
         if timeout != Some(Duration::ZERO) {
             self.shrink();
         }
-        let mut ready = std::mem::take(&mut self.ready);
-        for _ in 0..BATCHES {
-            let more = self.network.wait(timeout, &mut ready)?;
+        let mut events = self.buffers.take_events();
+        for _ in 0..POLLS {
+            let more = self.network.wait(timeout, &mut events)?;
             self.now = self.network.now();
-            for event in ready.drain(..) {
+            for event in events.drain(..) {
                 match event {
-                    Ready::Newcomers => self.pace.newcomers(),
+                    Ready::Newcomers => self.acceptor.on_event(),
                     Ready::Connection(key, readiness) => self.on_ready(key, readiness),
                     Ready::Signal(signal) => self.on_signal(signal),
                 }
             }
-            // In the kernel's line members stand behind strangers; in ours they do not.
+            // epoll returns members and handshakes mixed, in order: the next poll may bring more members.
             let budget = &self.limits.budget;
-            if !more || self.to_read.len() >= budget.reads || self.ended.len() >= budget.ends {
+            let members = self.reads.len(ReadClass::Ready);
+            if !more || members >= budget.reads || self.connections.ended() >= budget.ends {
                 break;
             }
             timeout = Some(Duration::ZERO);
         }
-        self.ready = ready;
+        self.buffers.put_events(events);
         Ok(())
     }
 
-    /// Whether no list has work left.
+    /// Whether no queue has work.
     fn is_idle(&self) -> bool {
-        self.to_read.is_empty()
-            && self.to_read_on.is_empty()
-            && self.knocking.is_empty()
-            && self.to_write.is_empty()
-            && self.busy.is_empty()
+        self.reads.is_empty() && self.writes.is_empty() && self.run_queue.is_empty()
     }
 
-    /// How long nothing is due: not at all while anything is unfinished, for ever if nothing is.
+    /// Poll timeout: zero while work is queued, the time to the next deadline otherwise, `None` if there is none.
     fn poll_timeout(&mut self) -> Option<Duration> {
         if !self.is_idle() {
             return Some(Duration::ZERO);
         }
+        let to_sweep = self.has_anything_to_sweep();
         let due = [
-            self.newcomers_due(),
-            self.resting
-                .peek()
-                .map(|Reverse((tick, _))| Moment::of(*tick)),
-            self.waiting.first().map(|(tick, _)| Moment::of(*tick)),
-            self.gathering.peek().map(|Reverse((moment, _))| *moment),
-            self.handshaking.due(),
-            self.closing.due(),
-            self.draining.due(),
-            self.watchman.due(self.anybody_to_watch()),
+            self.accept_due(),
+            self.paused.due(),
+            self.run_queue.due(),
+            self.timers.due(to_sweep),
             self.rooms_due(),
             self.shutdown.as_ref().map(Shutdown::due),
         ]
         .into_iter()
         .flatten()
         .min()?;
-        // A turn is short beside what is far away.
-        let now = if due - self.now > FAR {
+        let now = if due - self.now > FAR_DEADLINE {
             self.now
         } else {
             self.network.now()
@@ -289,31 +203,18 @@ impl<N: Network> Server<N> {
         Some(due - now)
     }
 
-    /// Before it goes to sleep, the server gives back what its lists have grown by when much was going on.
+    /// Before the server sleeps, the queues give back the memory that a storm has left.
     fn shrink(&mut self) {
-        self.to_read.shrink_to(SPARE);
-        self.to_read_on.shrink_to(SPARE);
-        self.knocking.shrink_to(SPARE);
-        self.to_write.shrink_to(SPARE);
-        self.busy.shrink_to(SPARE);
-        self.ended.shrink_to(SPARE);
-        if self.resting.is_empty() {
-            self.resting.shrink_to(SPARE);
-        }
-        if self.gathering.is_empty() {
-            self.gathering.shrink_to(SPARE);
-            if self.rooms.is_empty() {
-                self.aboard = Vec::new();
-            }
-        }
-        if self.addresses.is_empty() {
-            self.addresses.shrink_to_fit();
-        }
+        self.connections.shrink(SPARE_ENTRIES);
+        self.reads.shrink();
+        self.writes.shrink();
+        self.paused.shrink();
+        self.run_queue.shrink(self.rooms.is_empty());
     }
 
-    /// Something is new with a connection.
+    /// An event for a connection.
     fn on_ready(&mut self, key: ConnectionKey, readiness: Readiness) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
         if readiness.half_closed {
@@ -322,83 +223,49 @@ impl<N: Network> Server<N> {
         if readiness.broken {
             connection.flags.set(Flags::BROKEN);
         }
-        if readiness.broken && connection.flags.is_unread() {
-            self.drop_connection(key, connection::DropReason::Vanished);
+        if readiness.broken && connection.reading.is_paused() {
+            self.drop_connection(key, DropReason::Vanished);
             return;
         }
-        let wants_more = readiness.writable && connection.flags.clear(Flags::BLOCKED);
-        self.blocked -= usize::from(wants_more);
+        let has_space = readiness.writable && connection.unblock();
         if readiness.readable || readiness.half_closed || readiness.broken {
-            self.enqueue_read(key);
+            self.enqueue_read(key, ReadClass::Ready);
         }
-        if wants_more {
+        if has_space {
             self.enqueue_write(key);
         }
     }
 
-    /// The connection at a key, unless it ends with this turn.
-    fn connection(&mut self, key: ConnectionKey) -> Option<&mut Connection<N::Socket>> {
-        self.connections
-            .get_mut(key.0 as usize)
-            .filter(|connection| !connection.flags.has(Flags::ENDED))
-    }
-
-    /// The connection that a list which outlives a turn meant, if it is still there.
-    fn resolve(&mut self, ticket: ConnectionRef) -> Option<&mut Connection<N::Socket>> {
-        self.connection(ticket.key)
-            .filter(|connection| connection.id == ticket.id)
-    }
-
-    /// A connection is to be read in this turn or the next, unless we do not want to hear it now.
-    fn enqueue_read(&mut self, key: ConnectionKey) {
-        self.line_up(key, |server| &mut server.to_read);
-    }
-
-    /// Likewise for what one read has left, or one hearing.
-    fn enqueue_backlog(&mut self, key: ConnectionKey) {
-        self.line_up(key, |server| &mut server.to_read_on);
-    }
-
-    fn line_up(
-        &mut self,
-        key: ConnectionKey,
-        list: impl Fn(&mut Self) -> &mut VecDeque<ConnectionRef>,
-    ) {
-        let Some(connection) = self.connection(key) else {
+    /// A connection is to be read in this turn or the next, unless it is paused. While it is handshaking, it is read
+    /// after members, whatever the class.
+    fn enqueue_read(&mut self, key: ConnectionKey, class: ReadClass) {
+        let Some(mut connection) = self.connections.live_mut(key) else {
             return;
         };
-        if connection.flags.is_unread() || connection.flags.has(Flags::TO_READ) {
+        if connection.reading != Reading::Idle {
             return;
         }
-        connection.flags.set(Flags::TO_READ);
-        let id = connection.id;
-        let list = if connection.is_handshaking() {
-            &mut self.knocking
+        connection.reading = Reading::Queued;
+        let class = if connection.is_handshaking() {
+            ReadClass::Handshaking
         } else {
-            list(self)
+            class
         };
-        list.push_back(ConnectionRef { key, id });
+        self.reads.push(class, connection.reference());
     }
 
-    /// A connection is to be written to in this turn or the next: it may hold private bytes.
+    /// A connection is to be written to in this turn or the next, because it may be owed private bytes.
     fn enqueue_write(&mut self, key: ConnectionKey) {
-        self.weigh(key);
-        let Some(connection) = self.connection(key) else {
+        let Some(mut connection) = self.connections.live_mut(key) else {
             return;
         };
-        if !connection.flags.has(Flags::TO_WRITE) && !connection.flags.has(Flags::BLOCKED) {
-            connection.flags.set(Flags::TO_WRITE);
-            let id = connection.id;
-            self.to_write.push_back(ConnectionRef { key, id });
+        if !connection.flags.has(Flags::WRITE_QUEUED) && !connection.is_blocked() {
+            connection.flags.set(Flags::WRITE_QUEUED);
+            self.writes.push(connection.reference());
         }
     }
 
     fn tick(&self) -> Tick {
         self.now.tick()
-    }
-
-    fn new_id(&mut self) -> ConnectionId {
-        self.next_id = self.next_id.wrapping_add(1);
-        ConnectionId(self.next_id)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::connection::{Awaits, Stage};
+use super::connections::{Awaits, Connection, Stage};
 use super::report::Notice;
 use super::{Network, Server};
 use crate::feed::Piece;
@@ -10,16 +10,16 @@ use crate::http::{Refusal, Response};
 use crate::ids::ConnectionKey;
 
 impl<N: Network> Server<N> {
-    /// Answers a request, and that is all.
+    /// Answers a request. The response closes the connection.
     pub(super) fn respond(&mut self, key: ConnectionKey, response: &Response) {
-        let Some(connection) = self.connections.get_mut(key.0 as usize) else {
+        let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
-        let peer = connection.peer;
+        let peer = connection.peer();
         let mut head = Vec::with_capacity(512);
         let body = response.write(self.network.unix_millis() / 1000, &mut head);
         for piece in [Cow::Owned(head), Cow::Borrowed(body)] {
-            connection.outbox.splice(&self.lobby, Piece::Bytes(piece));
+            connection.splice(&self.lobby, Piece::Bytes(piece));
         }
         self.begin_closing(key, Awaits::Outbox);
         match response.refusal() {
@@ -34,16 +34,16 @@ impl<N: Network> Server<N> {
         }
     }
 
-    /// Turns a request away, whether or not it has wholly come.
+    /// Refuses a request, which may have come in part only.
     pub(super) fn refuse(&mut self, key: ConnectionKey, refusal: Refusal) {
-        let response = match self.connection(key).map(|connection| &connection.stage) {
+        let response = match self.connections.get(key).map(Connection::stage) {
             Some(Stage::Handshaking(head)) => head.refuse(refusal),
             Some(Stage::Open(_) | Stage::Closing(_)) | None => refusal.into(),
         };
         self.respond(key, &response);
     }
 
-    /// The response to a newcomer without a connection, its head in `head`.
+    /// The response for a peer that gets no connection: the head in `head`, the body returned.
     pub(super) fn response_to(&mut self, refusal: Refusal, head: &mut Vec<u8>) -> &'static [u8] {
         Response::from(refusal).write(self.network.unix_millis() / 1000, head)
     }

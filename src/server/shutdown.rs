@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::connection::Stage;
+use super::connections::Stage;
 use super::{Moment, Network, Server, Signal};
 use crate::chat::{Format, v1};
 use crate::http::Refusal;
@@ -67,7 +67,7 @@ impl<N: Network> Server<N> {
                 self.shutdown = Some(Shutdown {
                     began: self.now,
                     next: 0,
-                    pace: GOODBYES.max(self.highest as u64 / LONGEST.as_secs()),
+                    pace: GOODBYES.max(self.connections.key_bound() as u64 / LONGEST.as_secs()),
                     due: self.now,
                     at_last: self.now + longest,
                     at_once: false,
@@ -78,6 +78,7 @@ impl<N: Network> Server<N> {
 
     /// Says the goodbyes that are due.
     pub(super) fn continue_shutdown(&mut self) {
+        let bound = self.connections.key_bound();
         let Some(shutdown) = &mut self.shutdown else {
             return;
         };
@@ -85,12 +86,10 @@ impl<N: Network> Server<N> {
             return;
         }
         let elapsed = (self.now - shutdown.began + STEP).as_micros() as u64;
-        let upto = self
-            .highest
-            .min((elapsed * shutdown.pace / 1_000_000) as usize);
+        let upto = bound.min((elapsed * shutdown.pace / 1_000_000) as usize);
         let entries = shutdown.next..upto;
         shutdown.next = shutdown.next.max(upto);
-        shutdown.due = if upto < self.highest {
+        shutdown.due = if upto < bound {
             self.now + STEP
         } else {
             shutdown.at_last
@@ -104,13 +103,16 @@ impl<N: Network> Server<N> {
         let bye = v1::ServerMessage::Bye {
             code: CloseCode::GOING_AWAY.get(),
             reason: SHUTTING_DOWN,
-            reconnect_ms: [0, (self.highest as u32).clamp(SOONEST, LATEST)],
+            reconnect_ms: [
+                0,
+                (self.connections.key_bound() as u32).clamp(SOONEST, LATEST),
+            ],
         };
         let bye = bye.to_json();
-        let Some(connection) = self.connection(key) else {
+        let Some(connection) = self.connections.live_mut(key) else {
             return;
         };
-        match &mut connection.stage {
+        match connection.stage() {
             Stage::Handshaking(_) => self.refuse(key, Refusal::ShuttingDown),
             Stage::Open(open) => {
                 if open.member.place.encoding.format == Format::ChatV1 {

@@ -188,7 +188,7 @@ fn memory_for_answers_is_bounded_however_many_questions_come_at_once() {
     let mut most = 0;
     loop {
         house.server.receive();
-        most = most.max(house.server.holdings.all().owed);
+        most = most.max(house.server.connections.heap().private.total());
         house.turn();
         if house.world.borrow().asleep {
             break;
@@ -250,7 +250,7 @@ fn a_slow_handshake_is_not_evicted_by_handshakes_that_have_finished() {
     }
     assert!(!house.is_gone(slow));
     assert!(
-        house.server.handshaking.len() < 1_100,
+        house.server.timers.of(queues::Deadline::Handshake).len() < 1_100,
         "finished handshakes pile up"
     );
     for _ in 0..9 {
@@ -401,19 +401,16 @@ fn memory_that_a_crowd_took_is_given_back() {
     house.settle();
     house.pass(Duration::from_secs(60));
     let server = &house.server;
-    assert_eq!((server.connections.len(), server.highest), (0, 0));
+    let of_connections = (server.connections.len(), server.connections.key_bound());
+    assert_eq!(of_connections, (0, 0));
     for (capacity, what) in [
         (server.connections.capacity(), "connections"),
-        (server.to_read.capacity(), "to_read"),
-        (server.to_read_on.capacity(), "to_read_on"),
-        (server.knocking.capacity(), "knocking"),
-        (server.to_write.capacity(), "to_write"),
-        (server.resting.capacity(), "resting"),
-        (server.busy.capacity(), "busy"),
-        (server.ended.capacity(), "ended"),
-        (server.addresses.capacity(), "addresses"),
+        (server.reads.capacity(), "reads"),
+        (server.writes.capacity(), "writes"),
+        (server.paused.capacity(), "paused"),
+        (server.run_queue.capacity(), "run queue"),
     ] {
-        assert!(capacity <= SPARE, "{what}: {capacity}");
+        assert!(capacity <= SPARE_ENTRIES, "{what}: {capacity}");
     }
 }
 
@@ -515,7 +512,10 @@ fn a_client_is_not_resumed_in_place_of_one_that_is_gone() {
     house.settle();
     let [gone, key] = [first, second].map(|number| client(number, |client| client.key));
     assert_eq!(gone, key, "both had the same key");
-    let heard = |house: &House| house.server.connections[key.unwrap().0 as usize].last_received;
+    let heard = |house: &House| {
+        let connection = house.server.connections.get(key.unwrap());
+        connection.unwrap().last_received
+    };
     let then = heard(&house);
     house.pass(Duration::from_millis(2_500));
     assert_eq!(heard(&house), then, "the first was due meanwhile");
@@ -592,18 +592,19 @@ fn a_client_that_says_little_is_read_before_clients_that_say_much() {
     house.settle();
     house.hears(ben);
     let pong = [0x8a, 0x80, 0, 0, 0, 0];
-    let much = pong.repeat(9 * house.server.scratch.len() / pong.len());
+    let much = pong.repeat(9 * house.server.limits.read_bytes() / pong.len());
     for &talker in &crowd {
         house.send(talker, &much);
     }
-    while !(house.world.borrow().events.is_empty() && house.server.to_read.is_empty()) {
+    while !(house.world.borrow().events.is_empty() && house.server.reads.len(ReadClass::Ready) == 0)
+    {
         house.turn();
     }
     house.send(ann, &text("hi"));
     house.turn();
     assert!(house.hears(ben).ends_with("hi"));
     assert!(
-        house.server.to_read_on.len() > 512,
+        house.server.reads.len(ReadClass::Backlog) > 512,
         "more clients than a turn reads"
     );
 }
@@ -655,7 +656,8 @@ fn a_room_does_not_wait_long_for_a_client_that_never_reads() {
     assert!(house.is_gone(slow));
     assert!(!house.is_gone(fast) && !house.is_gone(talker));
     assert_eq!(house.unread(talker), 0);
-    assert!(house.server.waiting.is_empty());
+    assert_eq!(house.server.paused.iter_by_room().count(), 0);
+    assert_eq!(house.server.paused.due(), None);
 }
 
 #[test]

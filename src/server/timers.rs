@@ -1,22 +1,20 @@
-//! Timers: what is due is done. Deadlines of handshakes and of closings, the keepalive sweep, rooms with
+//! Timers: what is due is done. Deadlines of handshakes and closings, the keepalive sweep, rooms with
 //! something to announce, and goodbyes.
 
-use super::connection::{Awaits, ConnectionRef, DropReason, Stage};
+use super::close::is_waiting_for_fin;
+use super::connections::Awaits;
+use super::drop_reason::DropReason;
+use super::queues::Deadline;
 use super::{Moment, Network, Server};
 use crate::http::Refusal;
+use crate::ids::ConnectionRef;
 
 impl<N: Network> Server<N> {
     pub(super) fn watch(&mut self) {
-        self.watchman.left = self.limits.budget.ends;
+        self.timers.allow_drops(self.limits.budget.ends);
         self.expire_handshakes();
         self.expire_closings();
-        if self
-            .watchman
-            .due(self.anybody_to_watch())
-            .is_some_and(|due| due <= self.now)
-        {
-            self.sweep();
-        }
+        self.sweep();
         self.call_rooms();
         self.continue_shutdown();
     }
@@ -31,80 +29,73 @@ impl<N: Network> Server<N> {
         if self.rooms_due().is_some_and(|due| due <= self.now) {
             let now = self.tick();
             for room in self.rooms.call(&self.connections, now) {
-                self.enqueue_room(room);
+                self.run_queue.push(room, self.now);
             }
         }
     }
 
-    /// Passes over those in front who have finished their handshakes, or are gone.
+    /// Passes over the first deadlines of handshakes that are over.
     pub(super) fn prune_handshakes(&mut self) {
-        while let Some((_, ticket)) = self.handshaking.front() {
-            if self
-                .resolve(ticket)
-                .is_some_and(|found| found.is_handshaking())
-            {
-                return;
-            }
-            self.handshaking.pop_front();
+        let deadlines = self.timers.of(Deadline::Handshake);
+        while let Some((_, connection)) = deadlines.front()
+            && !self.connections.is_handshaking(connection)
+        {
+            deadlines.pop_front();
         }
     }
 
     fn expire_handshakes(&mut self) {
+        let now = self.tick();
         self.prune_handshakes();
-        while let Some((due, ticket)) = self.handshaking.front()
-            && due <= self.tick()
-            && self.watchman.may_end_one()
+        while let Some((due, connection)) = self.timers.of(Deadline::Handshake).front()
+            && due <= now
+            && self.timers.may_drop()
         {
-            self.handshaking.pop_front();
+            self.timers.of(Deadline::Handshake).pop_front();
             self.counts.handshake_timeouts += 1;
-            self.refuse(ticket.key, Refusal::RequestTimeout);
+            self.refuse(connection.key, Refusal::RequestTimeout);
             self.prune_handshakes();
         }
     }
 
-    /// Closings that take too long, of our Close and of the peer's FIN.
+    /// Closings that take too long: of our Close first, then of our FIN.
     fn expire_closings(&mut self) {
         let now = self.tick();
-        while let Some((due, ticket)) = self.closing.front() {
-            let still = self
-                .resolve(ticket)
-                .is_some_and(|found| match &found.stage {
-                    Stage::Closing(closing) => !matches!(closing.awaits, Awaits::Fin),
-                    Stage::Handshaking(_) | Stage::Open(_) => false,
-                });
-            if still && (due > now || !self.watchman.may_end_one()) {
+        while let Some((due, connection)) = self.timers.of(Deadline::Close).front() {
+            let found = self.connections.resolve(connection);
+            let is_late = found.is_some_and(|found| !is_waiting_for_fin(found.stage()));
+            if is_late && (due > now || !self.timers.may_drop()) {
                 break;
             }
-            self.closing.pop_front();
-            if still {
-                self.expire_closing(ticket);
+            self.timers.of(Deadline::Close).pop_front();
+            if is_late {
+                self.expire_closing(connection);
             }
         }
-        while let Some((due, ticket)) = self.draining.front() {
-            let still = self.resolve(ticket).is_some();
-            if still && (due > now || !self.watchman.may_end_one()) {
+        while let Some((due, connection)) = self.timers.of(Deadline::Fin).front() {
+            let is_late = self.connections.resolve(connection).is_some();
+            if is_late && (due > now || !self.timers.may_drop()) {
                 break;
             }
-            self.draining.pop_front();
-            if still {
-                self.drop_connection(ticket.key, DropReason::Closed);
+            self.timers.of(Deadline::Fin).pop_front();
+            if is_late {
+                self.drop_connection(connection.key, DropReason::Closed);
             }
         }
     }
 
-    /// No Close came in time. Whoever has taken everything is closed in good order all the same.
-    fn expire_closing(&mut self, ticket: ConnectionRef) {
-        let Some(connection) = self.connection(ticket.key) else {
+    /// The close timeout of a connection is over. If it has taken everything, only the peer's Close is missing, and
+    /// it is closed in good order all the same.
+    fn expire_closing(&mut self, connection: ConnectionRef) {
+        let Some(mut connection) = self.connections.live_mut(connection.key) else {
             return;
         };
-        if !connection.outbox.is_drained() {
-            return self.drop_connection(ticket.key, DropReason::CloseTimeout);
+        let key = connection.reference().key;
+        if !connection.outbox().is_drained() {
+            return self.drop_connection(key, DropReason::CloseTimeout);
         }
-        if let Stage::Closing(closing) = &mut connection.stage {
-            closing.awaits = Awaits::Outbox;
-        }
+        connection.set_awaits(Awaits::Outbox);
         self.counts.close_timeouts += 1;
-        self.weigh(ticket.key);
-        self.on_drained(ticket.key);
+        self.on_drained(key);
     }
 }

@@ -3,61 +3,63 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::Moment;
-use super::clock::ticks;
-use super::connection::ConnectionRef;
+use crate::ids::ConnectionRef;
+use crate::server::Moment;
+use crate::server::clock::ticks;
 use crate::time::Tick;
 
-/// Those who must have done something by a time. Whoever has done it stays until its time, or until it
-/// stands in front, and is then passed over.
+/// Connections that must have done something by a deadline. A connection that has done it stays until its deadline, or
+/// until it is the first, and is then passed over.
 #[derive(Debug)]
-pub(super) struct Deadlines {
-    /// Invariant: in order, since all had the same time to come.
+pub(in crate::server) struct Deadlines {
+    /// Invariant: in the order of the deadlines, because all were set with the same length.
     queue: VecDeque<(Tick, ConnectionRef)>,
+    /// In ticks.
     length: u32,
 }
 
 impl Deadlines {
-    pub(super) fn new(length: Duration) -> Deadlines {
+    pub(in crate::server) fn new(length: Duration) -> Deadlines {
         Deadlines {
             queue: VecDeque::new(),
             length: ticks(length),
         }
     }
 
-    /// From now on, this one has the whole time.
-    pub(super) fn set(&mut self, ticket: ConnectionRef, now: Tick) {
-        // The present tick may have just begun or be almost over: one more makes the time whole.
-        self.queue.push_back((now.after(self.length + 1), ticket));
+    /// From now on, this connection has the whole time.
+    pub(in crate::server) fn set(&mut self, connection: ConnectionRef, now: Tick) {
+        // The present tick may be almost over: one more tick makes the time whole.
+        self.queue
+            .push_back((now.after(self.length + 1), connection));
     }
 
-    pub(super) fn due(&self) -> Option<Moment> {
+    pub(in crate::server) fn due(&self) -> Option<Moment> {
         self.queue.front().map(|(tick, _)| Moment::of(*tick))
     }
 
-    pub(super) fn front(&self) -> Option<(Tick, ConnectionRef)> {
+    pub(in crate::server) fn front(&self) -> Option<(Tick, ConnectionRef)> {
         self.queue.front().copied()
     }
 
     #[cfg(any(test, feature = "census"))]
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Tick, ConnectionRef)> {
+    pub(in crate::server) fn iter(&self) -> impl Iterator<Item = (Tick, ConnectionRef)> {
         self.queue.iter().copied()
     }
 
-    pub(super) fn pop_front(&mut self) {
+    pub(in crate::server) fn pop_front(&mut self) {
         self.queue.pop_front();
         if self.queue.is_empty() {
             self.queue = VecDeque::new();
         }
     }
 
-    /// Forgets those who need not be waited for.
-    pub(super) fn retain(&mut self, waits: impl Fn(ConnectionRef) -> bool) {
-        self.queue.retain(|(_, ticket)| waits(*ticket));
+    /// Forgets connections that have met their deadlines.
+    pub(in crate::server) fn retain(&mut self, waits: impl Fn(ConnectionRef) -> bool) {
+        self.queue.retain(|(_, connection)| waits(*connection));
         self.queue.shrink_to_fit();
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::server) fn len(&self) -> usize {
         self.queue.len()
     }
 }
