@@ -19,6 +19,7 @@ mod drop_reason;
 mod eviction;
 mod flush;
 mod keepalive;
+mod limit_rules;
 mod limits;
 mod net;
 mod peer;
@@ -40,7 +41,8 @@ use std::time::Duration;
 #[cfg(any(test, feature = "census"))]
 pub use census::{Census, Phase, Resident};
 pub use clock::Moment;
-pub use limits::{Budget, Limits, Unfit};
+pub use limit_rules::Unfit;
+pub use limits::{Budget, Limits};
 pub use net::{Kernel, listen, listen_at};
 pub use report::Counts;
 pub use transport::{Accepted, Network, Readiness, Ready, Received, Signal, Transport, Written};
