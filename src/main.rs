@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::error::ErrorKind;
-use hushd::http::{Origins, Page, Site};
+use hushd::http::{Origins, Page, Routes, Site};
 use hushd::server::{Kernel, Server, listen_at};
 use log::{info, warn};
 
@@ -82,6 +82,7 @@ fn serve(config: Config) -> Result<(), Box<dyn Error>> {
         subprotocols: &["chat.v1", "chat"],
         deflate: config.compression,
         page: Page::embedded(),
+        routes: Routes::default(),
     };
     let mut seed = [0; 16];
     rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
 use hushd::chat::RoomLimits;
-use hushd::http::{Origins, Page, Site};
+use hushd::http::{Origins, Page, Routes, Site};
 use hushd::server::{Limits, Server};
 use network::{Asks, COUNTED, Simulated, World};
 
@@ -50,6 +50,7 @@ impl Stage {
             subprotocols: &["chat.v1"],
             deflate: false,
             page: Page::embedded(),
+            routes: Routes::default(),
         };
         let limits = Limits {
             message_rate: 0,

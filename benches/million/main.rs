@@ -19,7 +19,7 @@ use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use hushd::http::{Origins, Page, Site};
+use hushd::http::{Origins, Page, Routes, Site};
 use hushd::server::{Budget, Limits, Server};
 use hushd_load::process::{Process, thread_time};
 use network::{COUNTED, Simulated, World, frame, written};
@@ -68,6 +68,7 @@ impl Stage {
             subprotocols: &["chat"],
             deflate: false,
             page: Page::embedded(),
+            routes: Routes::default(),
         };
         let limits = Limits {
             max_connections: MILLION as usize,

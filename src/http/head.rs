@@ -10,20 +10,16 @@ use std::ops::Range;
 use crate::ws::handshake::is_token;
 
 use super::limits::HeadLimits;
-use super::listener::ListenerId;
 use super::refusal::Refusal;
 use super::request::RequestLine;
 use super::response::Response;
 
 /// A whole head, from the request line to the blank line, and the bytes behind it.
-pub type WholeHead<'a> = (&'a [u8], &'a mut [u8]);
+pub(super) type WholeHead<'a> = (&'a [u8], &'a mut [u8]);
 
 /// A request head that is being received. It owns no heap before the first byte has come.
 #[derive(Debug, Default)]
-pub struct Head {
-    listener: ListenerId,
-    partial: Option<Box<PartialHead>>,
-}
+pub(super) struct Head(Option<Box<PartialHead>>);
 
 /// The bytes of a head that is not whole, and how far they have been scanned.
 #[derive(Debug, Default)]
@@ -33,19 +29,6 @@ struct PartialHead {
 }
 
 impl Head {
-    /// The head of a connection that came by this listener.
-    pub fn new(listener: ListenerId) -> Self {
-        Self {
-            listener,
-            partial: None,
-        }
-    }
-
-    /// The listener that the connection came by.
-    pub fn listener(&self) -> ListenerId {
-        self.listener
-    }
-
     /// Takes the next bytes of the connection.
     ///
     /// `Ok(None)` means that the head is not whole yet; its bytes are kept. A head that lies wholly in
@@ -54,12 +37,12 @@ impl Head {
     /// # Errors
     ///
     /// The response to a head that exceeds the limits or cannot become a valid request.
-    pub fn take<'a>(
+    pub(super) fn take<'a>(
         &'a mut self,
         fresh: &'a mut [u8],
         limits: &HeadLimits,
     ) -> Result<Option<WholeHead<'a>>, Response> {
-        let Some(ref mut partial) = self.partial else {
+        let Some(ref mut partial) = self.0 else {
             let mut scan = Scan::default();
             return match scan.find_end(fresh, limits) {
                 Ok(Some(head)) => {
@@ -68,7 +51,7 @@ impl Head {
                 }
                 Ok(None) if fresh.is_empty() => Ok(None),
                 Ok(None) => {
-                    self.partial = Some(Box::new(PartialHead {
+                    self.0 = Some(Box::new(PartialHead {
                         bytes: fresh.to_vec(),
                         scan,
                     }));
@@ -92,16 +75,16 @@ impl Head {
     }
 
     /// The response that refuses this request, of which any part of the head may have come.
-    pub fn refuse(&self, refusal: Refusal) -> Response {
+    pub(super) fn refuse(&self, refusal: Refusal) -> Response {
         Response::refusing(
             refusal,
-            self.partial.as_ref().map_or(&[], |partial| &partial.bytes),
+            self.0.as_ref().map_or(&[], |partial| &partial.bytes),
         )
     }
 
     /// Bytes of heap in use.
-    pub fn holds(&self) -> usize {
-        self.partial.as_ref().map_or(0, |partial| {
+    pub(super) fn holds(&self) -> usize {
+        self.0.as_ref().map_or(0, |partial| {
             size_of::<PartialHead>() + partial.bytes.capacity()
         })
     }
@@ -252,7 +235,7 @@ mod tests {
                 head.take(&mut [byte], &HeadLimits::default()).ok(),
                 Some(None)
             );
-            let partial = head.partial.as_ref().unwrap();
+            let partial = head.0.as_ref().unwrap();
             // A carriage return is examined together with its line feed.
             let waits = usize::from(byte == b'\r');
             assert_eq!(partial.scan.seen + waits, partial.bytes.len());
@@ -270,7 +253,7 @@ mod tests {
         assert_eq!((whole.as_ptr() as usize, whole.len()), (place + 2, 18));
         assert_eq!((rest.as_ptr() as usize, &*rest), (place + 20, &b"rest"[..]));
         assert_eq!(head.holds(), 0);
-        assert!(size_of::<Head>() <= 2 * size_of::<usize>());
+        assert!(size_of::<Head>() <= size_of::<usize>());
     }
 
     #[test]

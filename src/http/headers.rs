@@ -10,11 +10,13 @@ use super::refusal::Refusal;
 /// The header names that the server understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeaderName {
+    AcceptEncoding,
     Connection,
     ContentLength,
     Expect,
     Extensions,
     Host,
+    IfNoneMatch,
     Key,
     Origin,
     Subprotocols,
@@ -29,11 +31,13 @@ impl HeaderName {
     /// The usual spelling. Names are case-insensitive (RFC 9110, section 5.1).
     const fn as_str(self) -> &'static str {
         match self {
+            Self::AcceptEncoding => "Accept-Encoding",
             Self::Connection => "Connection",
             Self::ContentLength => "Content-Length",
             Self::Expect => "Expect",
             Self::Extensions => "Sec-WebSocket-Extensions",
             Self::Host => "Host",
+            Self::IfNoneMatch => "If-None-Match",
             Self::Key => "Sec-WebSocket-Key",
             Self::Origin => "Origin",
             Self::Subprotocols => "Sec-WebSocket-Protocol",
@@ -50,7 +54,9 @@ impl HeaderName {
             6 => &[Self::Origin, Self::Expect],
             7 => &[Self::Upgrade],
             10 => &[Self::Connection],
+            13 => &[Self::IfNoneMatch],
             14 => &[Self::ContentLength],
+            15 => &[Self::AcceptEncoding],
             17 => &[Self::Key, Self::TransferEncoding],
             21 => &[Self::Version],
             22 => &[Self::Subprotocols],
@@ -145,11 +151,13 @@ mod tests {
     use super::*;
 
     const NAMES: [HeaderName; HeaderName::COUNT] = [
+        HeaderName::AcceptEncoding,
         HeaderName::Connection,
         HeaderName::ContentLength,
         HeaderName::Expect,
         HeaderName::Extensions,
         HeaderName::Host,
+        HeaderName::IfNoneMatch,
         HeaderName::Key,
         HeaderName::Origin,
         HeaderName::Subprotocols,

@@ -1,21 +1,41 @@
-//! The chat page, embedded in the binary, and its content security policy.
+//! The chat page, embedded in the binary: its content security policy, and its representations, one of them
+//! gzipped.
 
+use std::borrow::Cow;
+use std::io::Read;
 use std::sync::LazyLock;
 
 use base64::prelude::{BASE64_STANDARD, Engine};
+use flate2::Compression;
+use flate2::read::GzEncoder;
 use sha2::{Digest, Sha256};
 
-/// A page and its header lines.
+use super::coding::Coding;
+use super::etag::EntityTag;
+
+/// A page in every content coding that the server has.
 #[derive(Debug)]
 pub struct Page {
-    body: &'static str,
+    plain: Representation,
+    gzip: Representation,
+}
+
+/// A page in one content coding.
+#[derive(Debug)]
+pub(super) struct Representation {
+    body: Cow<'static, [u8]>,
+    tag: EntityTag,
+    /// The header lines of 200 and 304 responses, each with its line end.
     headers: String,
+    /// The additional header lines of a 200 response.
+    content_headers: &'static str,
 }
 
 static EMBEDDED: LazyLock<Page> = LazyLock::new(|| Page::new(include_str!("../../client.html")));
 
 impl Page {
-    /// The page that is built into this program. The first call computes the hashes of its policy.
+    /// The page that is built into this program. The first call computes the hashes of its policy, and
+    /// compresses it.
     pub fn embedded() -> &'static Self {
         &EMBEDDED
     }
@@ -24,24 +44,73 @@ impl Page {
     fn new(body: &'static str) -> Self {
         let (scripts, styles) = (sources(body, "script"), sources(body, "style"));
         let headers = format!(
-            "Content-Type: text/html; charset=utf-8\r\n\
-             Cache-Control: no-cache\r\n\
+            "Cache-Control: no-cache\r\n\
+             Vary: Accept-Encoding\r\n\
              Referrer-Policy: no-referrer\r\n\
              Content-Security-Policy: default-src 'none'; script-src {scripts}; style-src {styles}; \
              connect-src 'self' ws: wss:; img-src 'self' data:; base-uri 'none'; \
              form-action 'none'; frame-ancestors 'none'\r\n"
         );
-        Self { body, headers }
+        let plain = body.as_bytes();
+        Self {
+            gzip: Representation::new(
+                gzipped(plain).into(),
+                &headers,
+                "Content-Type: text/html; charset=utf-8\r\nContent-Encoding: gzip\r\n",
+            ),
+            plain: Representation::new(
+                plain.into(),
+                &headers,
+                "Content-Type: text/html; charset=utf-8\r\n",
+            ),
+        }
     }
 
-    pub(super) fn body(&self) -> &'static [u8] {
-        self.body.as_bytes()
+    pub(super) fn representation(&self, coding: Coding) -> &Representation {
+        match coding {
+            Coding::Identity => &self.plain,
+            Coding::Gzip => &self.gzip,
+        }
+    }
+}
+
+impl Representation {
+    fn new(body: Cow<'static, [u8]>, headers: &str, content_headers: &'static str) -> Self {
+        let tag = EntityTag::of(&body);
+        let headers = format!("ETag: {}\r\n{headers}", tag.quoted());
+        Self {
+            body,
+            tag,
+            headers,
+            content_headers,
+        }
     }
 
-    /// The header lines that describe the page, each with its line end.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(super) fn tag(&self) -> &EntityTag {
+        &self.tag
+    }
+
     pub(super) fn headers(&self) -> &str {
         &self.headers
     }
+
+    pub(super) fn content_headers(&self) -> &'static str {
+        self.content_headers
+    }
+}
+
+/// Compresses as hard as possible, because it is done once.
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(bytes, Compression::best());
+    let mut compressed = Vec::new();
+    // Neither reading from a slice nor writing to a vector can fail.
+    let _ = encoder.read_to_end(&mut compressed);
+    compressed.shrink_to_fit();
+    compressed
 }
 
 /// The source list of a content security policy for all inline elements of one kind: their hashes, or
@@ -99,19 +168,21 @@ mod tests {
             script-src 'sha256-bhHHL3z2vDgxUt0W3dWQOrprscmda2Y5pLsLg4GF+pI=' \
             'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='; \
             style-src 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='; ";
-        assert!(page.headers().contains(policy), "{}", page.headers());
-        assert!(
-            Page::new("<p>")
-                .headers()
-                .contains("script-src 'none'; style-src 'none';")
-        );
+        let plain = Page::new("<p>");
+        for coding in [Coding::Identity, Coding::Gzip] {
+            let headers = page.representation(coding).headers();
+            assert!(headers.contains(policy), "{headers}");
+            let headers = plain.representation(coding).headers();
+            assert!(headers.contains("script-src 'none'; style-src 'none';"));
+        }
     }
 
     #[test]
     fn the_embedded_page_has_nothing_that_its_policy_forbids() {
-        let page = Page::embedded();
+        let page = Page::embedded().representation(Coding::Identity);
+        let text = str::from_utf8(page.body()).unwrap();
         // A browser normalises CR LF to LF before it computes the hash.
-        assert!(!page.body.contains('\r'));
+        assert!(!text.contains('\r'));
         for forbidden in [
             " style=\"",
             " onclick=",
@@ -119,9 +190,21 @@ mod tests {
             "javascript:",
             "<script src",
         ] {
-            assert!(!page.body.contains(forbidden), "{forbidden}");
+            assert!(!text.contains(forbidden), "{forbidden}");
         }
         assert!(page.headers().ends_with("\r\n"));
-        assert_eq!(page.headers().lines().count(), 4);
+        assert_eq!(page.headers().lines().count(), 5);
+    }
+
+    #[test]
+    fn the_gzipped_page_is_the_page_and_smaller_and_has_a_tag_of_its_own() {
+        let [plain, gzip] =
+            [Coding::Identity, Coding::Gzip].map(|coding| Page::embedded().representation(coding));
+        let mut inflated = Vec::new();
+        let mut decoder = flate2::read::GzDecoder::new(gzip.body());
+        decoder.read_to_end(&mut inflated).unwrap();
+        assert_eq!(inflated, plain.body());
+        assert!(gzip.body().len() < plain.body().len() / 2);
+        assert_ne!(plain.tag(), gzip.tag());
     }
 }

@@ -10,28 +10,19 @@ use super::refusal::Refusal;
 /// The most bytes of a room's name, decoded.
 pub const MAX_ROOM: usize = 128;
 
-/// The name of the room at this path.
+/// The name of the room at this path, which is `decoded` already.
 ///
 /// The path is percent-decoded and not normalised: two paths mean the same room if their decoded bytes
 /// are equal. `/tea` and `/Tea`, `/tea` and `/tea/`, `//tea` and `/./tea` are different rooms. `/t%65a`
 /// and `/tea` are the same room, and so are `/a%2fb` and `/a/b`. (A path names no file, so `..` is
 /// harmless. Browsers resolve it before they send a request.)
-pub(super) fn room(path: &str) -> Result<Cow<'_, str>, Refusal> {
-    let malformed = || Refusal::MalformedRoom(Excerpt::new(path));
-    let room = decode(path).ok_or_else(malformed)?;
-    if room.len() > MAX_ROOM {
-        return Err(Refusal::RoomTooLong);
-    }
-    if room.contains(corrupts_lines) {
-        return Err(malformed());
-    }
-    // Browsers and robots request these paths of every server, so they are no rooms.
-    let reserved =
-        ["/favicon.ico", "/robots.txt"].contains(&&*room) || room.starts_with("/.well-known/");
-    if reserved {
-        Err(Refusal::NotFound)
+pub(super) fn room<'a>(decoded: Cow<'a, str>, path: &str) -> Result<Cow<'a, str>, Refusal> {
+    if decoded.len() > MAX_ROOM {
+        Err(Refusal::RoomTooLong)
+    } else if decoded.contains(corrupts_lines) {
+        Err(Refusal::MalformedPath(Excerpt::new(path)))
     } else {
-        Ok(room)
+        Ok(decoded)
     }
 }
 
@@ -64,6 +55,11 @@ fn corrupts_lines(character: char) -> bool {
 mod tests {
     use super::*;
 
+    fn named(path: &str) -> Result<Cow<'_, str>, Refusal> {
+        let decoded = decode(path).ok_or_else(|| Refusal::MalformedPath(Excerpt::new(path)))?;
+        room(decoded, path)
+    }
+
     #[test]
     fn a_room_is_the_decoded_path() {
         for (path, name) in [
@@ -81,7 +77,7 @@ mod tests {
             ("/a%5Cb", "/a\\b"),
             ("/favicon.ico/", "/favicon.ico/"),
         ] {
-            assert_eq!(room(path).as_deref(), Ok(name), "{path}");
+            assert_eq!(named(path).as_deref(), Ok(name), "{path}");
         }
     }
 
@@ -108,35 +104,23 @@ mod tests {
             "/%e2%80%ae",
             "/%e2%81%a6",
         ] {
-            let refusal = Refusal::MalformedRoom(Excerpt::new(path));
-            assert_eq!(room(path), Err(refusal), "{path}");
+            let refusal = Refusal::MalformedPath(Excerpt::new(path));
+            assert_eq!(named(path), Err(refusal), "{path}");
         }
     }
 
     #[test]
     fn the_length_of_a_room_is_counted_decoded() {
         let longest = format!("/{}", "%C3%A9".repeat(63));
-        assert_eq!(room(&longest).map(|room| room.len()), Ok(127));
+        assert_eq!(named(&longest).map(|room| room.len()), Ok(127));
         assert_eq!(
-            room(&format!("{longest}a")).map(|room| room.len()),
+            named(&format!("{longest}a")).map(|room| room.len()),
             Ok(MAX_ROOM)
         );
-        assert_eq!(room(&format!("{longest}ab")), Err(Refusal::RoomTooLong));
+        assert_eq!(named(&format!("{longest}ab")), Err(Refusal::RoomTooLong));
         assert_eq!(
-            room(&format!("/{}", "a".repeat(8_000))),
+            named(&format!("/{}", "a".repeat(8_000))),
             Err(Refusal::RoomTooLong)
         );
-    }
-
-    #[test]
-    fn paths_that_browsers_and_robots_request_are_not_found() {
-        for path in [
-            "/favicon.ico",
-            "/robots.txt",
-            "/%66avicon.ico",
-            "/.well-known/security.txt",
-        ] {
-            assert_eq!(room(path), Err(Refusal::NotFound), "{path}");
-        }
     }
 }

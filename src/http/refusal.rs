@@ -3,19 +3,24 @@
 //! [`Refusal::status`] is the only place that maps a cause to its status. A log line may quote the
 //! client's text ([`Excerpt`]). A response never does, so that it cannot reflect an attack.
 
+use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter};
 
 use super::escape::Excerpt;
+use super::method::Methods;
 
 /// The status codes that hushd sends (RFC 9110, section 15).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
     Ok = 200,
+    NotModified = 304,
     BadRequest = 400,
     Forbidden = 403,
     NotFound = 404,
     MethodNotAllowed = 405,
+    NotAcceptable = 406,
     RequestTimeout = 408,
+    ContentTooLarge = 413,
     UriTooLong = 414,
     ExpectationFailed = 417,
     UpgradeRequired = 426,
@@ -35,11 +40,14 @@ impl Status {
     pub fn reason(self) -> &'static str {
         match self {
             Self::Ok => "OK",
+            Self::NotModified => "Not Modified",
             Self::BadRequest => "Bad Request",
             Self::Forbidden => "Forbidden",
             Self::NotFound => "Not Found",
             Self::MethodNotAllowed => "Method Not Allowed",
+            Self::NotAcceptable => "Not Acceptable",
             Self::RequestTimeout => "Request Timeout",
+            Self::ContentTooLarge => "Content Too Large",
             Self::UriTooLong => "URI Too Long",
             Self::ExpectationFailed => "Expectation Failed",
             Self::UpgradeRequired => "Upgrade Required",
@@ -82,6 +90,10 @@ pub enum Refusal {
     AmbiguousBody,
     /// The body is `chunked`, but has another transfer coding below, which is unknown.
     UnknownTransferCoding,
+    /// A chunk of the body, or its trailers, are malformed.
+    MalformedChunk,
+    /// Chunk extensions and trailers of the body are longer than the limit.
+    ChunkOverhead,
     /// A WebSocket handshake declares a body.
     UpgradeWithBody,
     /// A WebSocket handshake has another method than `GET`.
@@ -97,7 +109,7 @@ pub enum Refusal {
     /// The `Sec-WebSocket-Extensions` is not a list of extensions.
     MalformedExtensions,
     /// The path is not UTF-8, percent-encoded, without control characters.
-    MalformedRoom(Excerpt),
+    MalformedPath(Excerpt),
     /// Pages of this origin may not connect to this server.
     ForeignOrigin(Excerpt),
     /// The server listens on loopback, and `Host` is no loopback name: DNS rebinding.
@@ -105,9 +117,13 @@ pub enum Refusal {
     /// Nothing is served at this path.
     NotFound,
     /// The method is known, but this path does not support it.
-    MethodNotAllowed,
+    MethodNotAllowed(Methods),
+    /// The client accepts no content coding that the server has.
+    NotAcceptable,
     /// The request did not come in time.
     RequestTimeout,
+    /// The body is longer than the route allows. Most routes allow none.
+    BodyTooLarge,
     /// The first line is longer than the limit.
     RequestLineTooLong,
     /// The room's name is longer than the limit.
@@ -152,6 +168,8 @@ impl Refusal {
             | Self::MalformedHost(_)
             | Self::MalformedLength
             | Self::AmbiguousBody
+            | Self::MalformedChunk
+            | Self::ChunkOverhead
             | Self::UpgradeWithBody
             | Self::UpgradeWithoutGet
             | Self::HalfUpgrade
@@ -159,11 +177,13 @@ impl Refusal {
             | Self::MalformedKey
             | Self::MalformedSubprotocols
             | Self::MalformedExtensions
-            | Self::MalformedRoom(_) => Status::BadRequest,
+            | Self::MalformedPath(_) => Status::BadRequest,
             Self::ForeignOrigin(_) | Self::ForeignHost(_) => Status::Forbidden,
             Self::NotFound => Status::NotFound,
-            Self::MethodNotAllowed => Status::MethodNotAllowed,
+            Self::MethodNotAllowed(_) => Status::MethodNotAllowed,
+            Self::NotAcceptable => Status::NotAcceptable,
             Self::RequestTimeout => Status::RequestTimeout,
+            Self::BodyTooLarge => Status::ContentTooLarge,
             Self::RequestLineTooLong | Self::RoomTooLong => Status::UriTooLong,
             Self::Expectation => Status::ExpectationFailed,
             Self::UnknownVersion => Status::UpgradeRequired,
@@ -194,6 +214,8 @@ impl Refusal {
             Self::MalformedLength => "the Content-Length is malformed",
             Self::AmbiguousBody => "where the body ends is not clear",
             Self::UnknownTransferCoding => "an unknown transfer coding",
+            Self::MalformedChunk => "a chunk of the body is malformed",
+            Self::ChunkOverhead => "the chunk extensions or trailers are too long",
             Self::UpgradeWithBody => "a WebSocket handshake with a body",
             Self::UpgradeWithoutGet => "a WebSocket handshake with another method than GET",
             Self::HalfUpgrade => {
@@ -203,12 +225,15 @@ impl Refusal {
             Self::MalformedKey => "the Sec-WebSocket-Key is not 16 bytes in base64",
             Self::MalformedSubprotocols => "the Sec-WebSocket-Protocol is malformed",
             Self::MalformedExtensions => "the Sec-WebSocket-Extensions is malformed",
-            Self::MalformedRoom(_) => "the path is not percent-encoded, printable UTF-8",
+            Self::MalformedPath(_) => "the path is not percent-encoded, printable UTF-8",
             Self::ForeignOrigin(_) => "this origin is not allowed here",
             Self::ForeignHost(_) => "this host name is not allowed here",
             Self::NotFound => "there is nothing here",
-            Self::MethodNotAllowed => "only GET and HEAD are of use here",
+            Self::MethodNotAllowed(Methods::READ) => "only GET and HEAD are of use here",
+            Self::MethodNotAllowed(_) => "this method is not allowed here",
+            Self::NotAcceptable => "no accepted content coding is available",
             Self::RequestTimeout => "the request did not come in time",
+            Self::BodyTooLarge => "the body is too large",
             Self::RequestLineTooLong => "the first line is too long",
             Self::RoomTooLong => "the room's name is too long",
             Self::Expectation => "nothing is expected here",
@@ -226,24 +251,31 @@ impl Refusal {
     }
 
     /// The additional header lines that the status requires or suggests, each with its line end.
-    pub(super) fn headers(&self) -> &'static str {
-        match self.status() {
+    pub(super) fn headers(&self) -> Cow<'static, str> {
+        if let Self::MethodNotAllowed(allowed) = self {
             // An `Allow` MUST be sent (RFC 9110, section 15.5.6).
-            Status::MethodNotAllowed => "Allow: GET, HEAD\r\n",
+            return Cow::Owned(format!("Allow: {allowed}\r\n"));
+        }
+        Cow::Borrowed(match self.status() {
+            // The same URL has other representations (RFC 9110, section 12.5.5).
+            Status::NotAcceptable => "Vary: Accept-Encoding\r\n",
             // RFC 9110, section 15.5.22, and RFC 6455, section 4.4.
             Status::UpgradeRequired => "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n",
             Status::ServiceUnavailable => "Retry-After: 5\r\n",
             Status::Ok
+            | Status::NotModified
             | Status::BadRequest
             | Status::Forbidden
             | Status::NotFound
+            | Status::MethodNotAllowed
             | Status::RequestTimeout
+            | Status::ContentTooLarge
             | Status::UriTooLong
             | Status::ExpectationFailed
             | Status::RequestHeaderFieldsTooLarge
             | Status::NotImplemented
             | Status::HttpVersionNotSupported => "",
-        }
+        })
     }
 }
 
@@ -252,7 +284,7 @@ impl Display for Refusal {
         f.write_str(self.sentence())?;
         if let Self::MalformedTarget(what)
         | Self::MalformedHost(what)
-        | Self::MalformedRoom(what)
+        | Self::MalformedPath(what)
         | Self::ForeignOrigin(what)
         | Self::ForeignHost(what) = self
         {

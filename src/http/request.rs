@@ -6,8 +6,10 @@ use httparse::Header;
 use crate::ws::handshake::{elements, is_token};
 
 use super::authority::Authority;
+use super::body::BodyLength;
 use super::escape::Excerpt;
 use super::headers::{HeaderName, Headers};
+use super::method::{Method, Methods};
 use super::refusal::Refusal;
 
 /// A request line. Its method and target are not judged yet.
@@ -79,27 +81,6 @@ impl<'a> RequestLine<'a> {
     }
 }
 
-/// The methods that can get an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
-    Get,
-    Head,
-}
-
-impl Method {
-    fn parse(method: &[u8]) -> Result<Self, Refusal> {
-        match method {
-            b"GET" => Ok(Self::Get),
-            b"HEAD" => Ok(Self::Head),
-            b"POST" | b"PUT" | b"DELETE" | b"CONNECT" | b"OPTIONS" | b"TRACE" | b"PATCH" => {
-                Err(Refusal::MethodNotAllowed)
-            }
-            // Methods are case-sensitive (RFC 9110, section 9.1), so `get` is unknown.
-            _ => Err(Refusal::UnknownMethod),
-        }
-    }
-}
-
 /// A request target (RFC 9112, section 3.2): a path, or a whole URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct RequestTarget<'a> {
@@ -139,7 +120,7 @@ impl<'a> RequestTarget<'a> {
     }
 }
 
-/// A well-formed request with a method that can get an answer.
+/// A well-formed request with a known method.
 #[derive(Clone, Debug)]
 pub(super) struct Request<'h, 'a> {
     pub(super) method: Method,
@@ -152,8 +133,9 @@ pub(super) struct Request<'h, 'a> {
     /// Still percent-encoded, without the question mark.
     pub(super) query: &'a str,
     pub(super) headers: Headers<'h, 'a>,
-    /// Whether a body follows the head.
-    pub(super) has_body: bool,
+    pub(super) body: BodyLength,
+    /// Whether the client waits for `100 Continue` before it sends the body.
+    pub(super) expects_continue: bool,
 }
 
 impl<'h, 'a: 'h> Request<'h, 'a> {
@@ -169,18 +151,18 @@ impl<'h, 'a: 'h> Request<'h, 'a> {
             Ok(httparse::Status::Partial) | Err(_) => return Err(Refusal::MalformedHeader),
         };
         let host = host(line.version, headers)?;
-        let has_body = has_body(line.version, headers)?;
-        let method = Method::parse(line.method)?;
-        // An expectation in HTTP/1.0 is ignored (RFC 9110, section 10.1.1).
-        if line.version == Version::Http11 && headers.has(HeaderName::Expect) {
-            return Err(Refusal::Expectation);
-        }
+        let body = body_length(line.version, headers)?;
+        let method = Method::parse(line.method).ok_or(Refusal::UnknownMethod)?;
+        let expects_continue = expects_continue(line.version, headers)?;
         let RequestTarget {
             authority,
             path,
             query,
-        } = RequestTarget::parse(line.target)
-            .ok_or_else(|| Refusal::MalformedTarget(Excerpt::new(line.target)))?;
+        } = RequestTarget::parse(line.target).ok_or_else(|| match method {
+            // `OPTIONS *` and `CONNECT host:port` (RFC 9112, section 3.2) name no path.
+            Method::Options | Method::Connect => Refusal::MethodNotAllowed(Methods::READ),
+            _ => Refusal::MalformedTarget(Excerpt::new(line.target)),
+        })?;
         // The target's host replaces that of `Host` (RFC 9112, section 3.2.2).
         let authority = authority.or(host);
         Ok(Self {
@@ -190,7 +172,8 @@ impl<'h, 'a: 'h> Request<'h, 'a> {
             path,
             query,
             headers,
-            has_body,
+            body,
+            expects_continue,
         })
     }
 }
@@ -210,8 +193,23 @@ fn host<'a>(version: Version, headers: Headers<'_, 'a>) -> Result<Option<Authori
     }
 }
 
-/// Whether a body follows. Where it ends must be unambiguous (RFC 9112, section 6).
-fn has_body(version: Version, headers: Headers<'_, '_>) -> Result<bool, Refusal> {
+/// Whether the client expects `100 Continue`, the only expectation that there is. One in HTTP/1.0 is ignored
+/// (RFC 9110, section 10.1.1).
+fn expects_continue(version: Version, headers: Headers<'_, '_>) -> Result<bool, Refusal> {
+    if version == Version::Http10 {
+        return Ok(false);
+    }
+    let mut expectations = headers.all(HeaderName::Expect).peekable();
+    let expects = expectations.peek().is_some();
+    if expectations.all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
+        Ok(expects)
+    } else {
+        Err(Refusal::Expectation)
+    }
+}
+
+/// How the end of the body is declared. It must be unambiguous (RFC 9112, section 6).
+fn body_length(version: Version, headers: Headers<'_, '_>) -> Result<BodyLength, Refusal> {
     let mut length = None;
     for value in headers.all(HeaderName::ContentLength) {
         for element in value.split(|&byte| byte == b',') {
@@ -231,7 +229,10 @@ fn has_body(version: Version, headers: Headers<'_, '_>) -> Result<bool, Refusal>
         }
     }
     if !headers.has(HeaderName::TransferEncoding) {
-        return Ok(length.is_some_and(|length| length > 0));
+        return Ok(match length {
+            None | Some(0) => BodyLength::Empty,
+            Some(length) => BodyLength::Exactly(length),
+        });
     }
     let codings: Vec<&[u8]> = headers
         .all(HeaderName::TransferEncoding)
@@ -243,7 +244,7 @@ fn has_body(version: Version, headers: Headers<'_, '_>) -> Result<bool, Refusal>
             if length.is_some() || version == Version::Http10 {
                 Err(Refusal::AmbiguousBody)
             } else if others.is_empty() {
-                Ok(true)
+                Ok(BodyLength::Chunked)
             } else {
                 Err(Refusal::UnknownTransferCoding)
             }

@@ -2,6 +2,7 @@
 
 use super::origin::Origins;
 use super::page::Page;
+use super::route::Routes;
 
 /// What this server serves, and to which origins. It is built once, at the start.
 #[derive(Clone, Debug)]
@@ -14,4 +15,6 @@ pub struct Site {
     pub deflate: bool,
     /// The page that browsers are shown.
     pub page: &'static Page,
+    /// What stands at which path.
+    pub routes: Routes,
 }

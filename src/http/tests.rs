@@ -14,6 +14,7 @@ fn site() -> Site {
         subprotocols: &["chat", "chat.v1"],
         deflate: true,
         page: Page::embedded(),
+        routes: Routes::default(),
     }
 }
 
@@ -34,40 +35,43 @@ impl Outcome {
 
 /// Gives the request in pieces of `step` bytes. `None`: more is awaited.
 fn serve(request: &[u8], step: usize, limits: &HeadLimits) -> Option<Outcome> {
-    let (mut head, mut taken) = (Head::default(), 0);
-    let outcome = |response: &Response| {
+    serve_on(&site(), request, step, limits)
+}
+
+fn serve_on(site: &Site, request: &[u8], step: usize, limits: &HeadLimits) -> Option<Outcome> {
+    let (mut incoming, mut taken) = (Incoming::new(ListenerId(0)), 0);
+    let outcome = |response: Response| {
+        let refusal = response.refusal().cloned();
         let mut answer = Vec::new();
-        let page = response.write(784_111_777, &mut answer);
-        answer.extend_from_slice(page);
-        let answer = String::from_utf8(answer).unwrap();
+        let body = response.write(784_111_777, &mut answer);
+        answer.extend_from_slice(&body);
         Outcome {
-            answer,
-            refusal: response.refusal().cloned(),
+            answer: String::from_utf8_lossy(&answer).into_owned(),
+            refusal,
             rest: Vec::new(),
         }
     };
     for piece in request.chunks(step) {
         taken += piece.len();
-        match head.take(&mut piece.to_vec(), limits) {
-            Ok(None) => {}
-            Ok(Some((whole, rest))) => {
-                let rest = [&*rest, &request[taken..]].concat();
-                return Some(match answer(whole, &site()) {
-                    // Nothing becomes of what comes behind it.
-                    Answer::Respond(response) => outcome(&response),
-                    Answer::Upgrade(upgrade) => {
-                        let mut answer = Vec::new();
-                        upgrade.write_response(&mut answer);
-                        let answer = String::from_utf8(answer).unwrap();
-                        Outcome {
-                            answer,
-                            refusal: None,
-                            rest,
-                        }
-                    }
+        match incoming.take(&mut piece.to_vec(), limits, site) {
+            Progress::More | Progress::Continue => {}
+            // Nothing becomes of what comes behind it.
+            Progress::Whole(Answer::Respond(response), _) => return Some(outcome(response)),
+            Progress::Whole(Answer::Call(mut call), _) => {
+                assert_eq!(call.resource, Resource::Echo);
+                let (query, body) = (call.query.clone(), std::mem::take(&mut call.body));
+                let response = call.respond(Status::Ok, "text/plain", body);
+                return Some(outcome(response.with_header("X-Query", &query)));
+            }
+            Progress::Whole(Answer::Upgrade(upgrade), rest) => {
+                let mut answer = Vec::new();
+                upgrade.write_response(&mut answer);
+                return Some(Outcome {
+                    answer: String::from_utf8(answer).unwrap(),
+                    refusal: None,
+                    rest: [&*rest, &request[taken..]].concat(),
                 });
             }
-            Err(response) => return Some(outcome(&response)),
         }
     }
     None
@@ -75,11 +79,15 @@ fn serve(request: &[u8], step: usize, limits: &HeadLimits) -> Option<Outcome> {
 
 /// The outcome, which must be the same in all pieces.
 fn served(request: &str) -> Outcome {
+    served_on(&site(), request)
+}
+
+fn served_on(site: &Site, request: &str) -> Outcome {
     let limits = HeadLimits::default();
-    let whole = serve(request.as_bytes(), request.len(), &limits);
+    let whole = serve_on(site, request.as_bytes(), request.len(), &limits);
     for step in 1..request.len().min(400) {
         assert_eq!(
-            serve(request.as_bytes(), step, &limits),
+            serve_on(site, request.as_bytes(), step, &limits),
             whole,
             "{request:?} by {step}"
         );
@@ -567,7 +575,11 @@ fn the_handshake_is_answered_with_what_was_offered_and_no_more() {
 fn the_path_is_the_room_and_the_query_is_beside_it() {
     let join = |target: &str, check: &dyn Fn(Upgrade<'_>)| {
         let head = format!("GET {target} HTTP/1.1\r\n{SOCKET}\r\n");
-        let Answer::Upgrade(upgrade) = answer(head.as_bytes(), &site()) else {
+        let mut incoming = Incoming::default();
+        let (mut head, limits) = (head.into_bytes(), HeadLimits::default());
+        let Progress::Whole(Answer::Upgrade(upgrade), _) =
+            incoming.take(&mut head, &limits, &site())
+        else {
             panic!("{target}")
         };
         check(upgrade);
@@ -658,26 +670,35 @@ fn a_refusal_is_a_complete_response_and_has_no_body_for_head() {
 }
 
 #[test]
-fn the_server_refuses_in_the_middle_of_a_head_too() {
-    let mut head = Head::default();
-    assert_eq!(head.holds(), 0);
-    let mut out = Vec::new();
-    head.refuse(Refusal::RequestTimeout).write(0, &mut out);
-    assert!(out.starts_with(b"HTTP/1.1 408 Request Timeout\r\n"));
-    assert!(out.ends_with(b"408 Request Timeout: the request did not come in time\n"));
-    assert!(matches!(
-        head.take(&mut b"HEAD / ".to_vec(), &HeadLimits::default()),
-        Ok(None)
-    ));
-    assert!(head.holds() > 0);
-    out.clear();
-    head.refuse(Refusal::ShuttingDown).write(0, &mut out);
-    assert!(out.starts_with(b"HTTP/1.1 503 Service Unavailable\r\n"));
-    let out = String::from_utf8(out).unwrap();
-    assert!(
-        out.contains("\r\nRetry-After: 5\r\n") && out.ends_with("\r\n\r\n"),
-        "{out}"
-    );
+fn the_server_refuses_in_the_middle_of_a_request_too() {
+    let (limits, site) = (HeadLimits::default(), with_echo());
+    let written = |response: Response| {
+        let mut out = Vec::new();
+        let body = response.write(0, &mut out);
+        out.extend_from_slice(&body);
+        String::from_utf8(out).unwrap()
+    };
+    let mut incoming = Incoming::default();
+    assert_eq!(incoming.holds(), 0);
+    let timeout = written(incoming.refuse(Refusal::RequestTimeout));
+    assert!(timeout.starts_with("HTTP/1.1 408 Request Timeout\r\n"));
+    assert!(timeout.ends_with("408 Request Timeout: the request did not come in time\n"));
+    let mut begun = *b"HEAD / ";
+    let progress = incoming.take(&mut begun, &limits, &site);
+    assert!(matches!(progress, Progress::More));
+    assert!(incoming.holds() > 0);
+    let shutdown = written(incoming.refuse(Refusal::ShuttingDown));
+    assert!(shutdown.starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
+    assert!(shutdown.contains("\r\nRetry-After: 5\r\n") && shutdown.ends_with("\r\n\r\n"));
+
+    let mut incoming = Incoming::default();
+    let head = format!("POST /-/echo HTTP/1.1\r\n{HOST}Content-Length: 5000\r\n\r\n");
+    incoming.take(&mut head.into_bytes(), &limits, &site);
+    let held = incoming.holds();
+    assert!(held < 500, "{held}");
+    incoming.take(&mut [b'a'; 1_000], &limits, &site);
+    assert!((held + 1_000..held + 2_001).contains(&incoming.holds()));
+    assert!(written(incoming.refuse(Refusal::RequestTimeout)).ends_with("in time\n"));
 }
 
 #[test]
@@ -781,6 +802,343 @@ proptest! {
     #[test]
     fn any_bytes_get_an_answer_or_wait_for_more(head: Vec<u8>) {
         let _ = serve(&head, 7, &HeadLimits::default());
-        let _ = answer(&head, &site());
+        let _ = serve(&head, head.len().max(1), &HeadLimits::default());
+    }
+}
+
+/// The most bytes that the echo takes.
+const ECHO: usize = 5_000;
+
+/// A site whose listener has a route that takes a body, and one that takes none.
+fn with_echo() -> Site {
+    const fn echo(method: Method, path: &'static str, max_body: usize) -> Route {
+        Route {
+            methods: Methods::of(&[method]),
+            path: Pattern::Exactly(path),
+            target: Target::Resource(Resource::Echo),
+            max_body,
+        }
+    }
+    const TABLE: &[Route] = &[
+        echo(Method::Post, "/-/echo", ECHO),
+        echo(Method::Head, "/-/echo", ECHO),
+        echo(Method::Get, "/-/echo", 0),
+        Route {
+            methods: Methods::READ,
+            path: Pattern::Under("/"),
+            target: Target::Room,
+            max_body: 0,
+        },
+    ];
+    Site {
+        routes: Routes::new(vec![TABLE]),
+        ..site()
+    }
+}
+
+#[test]
+fn paths_of_the_server_are_no_rooms() {
+    let methods = "GET HEAD POST PUT DELETE PATCH OPTIONS TRACE CONNECT";
+    for path in [
+        "/-/",
+        "/-/x",
+        "/%2D/x",
+        "/%2d/",
+        "/-%2Fx",
+        "/-%2f",
+        "/-/../tea",
+        "/-//",
+        "/-/%00",
+        "http://localhost/-/x",
+        "http://localhost/%2d%2f",
+    ] {
+        for method in methods.split(' ') {
+            let request = format!("{method} {path}?q HTTP/1.1\r\n{HOST}\r\n");
+            assert_eq!(served(&request).status(), "404", "{method} {path}");
+        }
+        let upgrade = format!("GET {path} HTTP/1.1\r\n{SOCKET}\r\n");
+        assert_eq!(served(&upgrade).status(), "404", "{path}");
+        let body = format!("POST {path} HTTP/1.1\r\n{HOST}Content-Length: 3\r\n\r\ntea");
+        assert_eq!(served(&body).status(), "404", "{path}");
+    }
+    let long = "a".repeat(200);
+    check(&[
+        ("404", format!("GET /-/{long} HTTP/1.1\r\n{HOST}\r\n")),
+        ("400", format!("GET /-/%zz HTTP/1.1\r\n{HOST}\r\n")),
+    ]);
+    for path in [
+        "/-",
+        "/-x",
+        "/--/",
+        "//-/",
+        "/./-/",
+        "/%252D/x",
+        "/-%252Fx",
+        "/a/-/",
+        "/\u{2010}/",
+        "/_/",
+    ] {
+        let path = path.replace('\u{2010}', "%E2%80%90");
+        check(&[
+            ("200", format!("GET {path} HTTP/1.1\r\n{HOST}\r\n")),
+            ("101", format!("GET {path} HTTP/1.1\r\n{SOCKET}\r\n")),
+            ("405", format!("POST {path} HTTP/1.1\r\n{HOST}\r\n")),
+        ]);
+    }
+}
+
+#[test]
+fn a_known_path_says_which_methods_it_has() {
+    for (site, method, path, status, allow) in [
+        (site(), "POST", "/tea", "405", "GET, HEAD"),
+        (site(), "OPTIONS", "/tea", "405", "GET, HEAD"),
+        (site(), "OPTIONS", "*", "405", "GET, HEAD"),
+        (with_echo(), "PUT", "/-/echo", "405", "GET, HEAD, POST"),
+        (with_echo(), "POST", "/tea", "405", "GET, HEAD"),
+    ] {
+        let outcome = served_on(&site, &format!("{method} {path} HTTP/1.1\r\n{HOST}\r\n"));
+        assert_eq!(outcome.status(), status, "{method} {path}");
+        let line = format!("\r\nAllow: {allow}\r\n");
+        assert!(outcome.answer.contains(&line), "{}", outcome.answer);
+    }
+}
+
+#[test]
+fn a_body_is_read_where_a_route_takes_one() {
+    let with =
+        |lines: &str, body: &str| format!("POST /-/echo?a=b HTTP/1.1\r\n{HOST}{lines}\r\n{body}");
+    let largest = "a".repeat(ECHO);
+    let length = |length: usize| format!("Content-Length: {length}\r\n");
+    let chunked = "Transfer-Encoding: chunked\r\n";
+    for (request, body) in [
+        (with("", ""), ""),
+        (with("Content-Length: 0\r\n", "more"), ""),
+        (with("Content-Length: 3\r\n", "tea"), "tea"),
+        (with("Content-Length: 3\r\n", "tea and more"), "tea"),
+        (with("Content-Length: 3, 3\r\n", "tea"), "tea"),
+        (
+            with(chunked, "2\r\nte\r\n1;x\r\na\r\n0\r\nA: b\r\n\r\nmore"),
+            "tea",
+        ),
+        (with("Transfer-Encoding: CHUNKED\r\n", "0\r\n\r\n"), ""),
+        (
+            with("Content-Length: 3\r\nExpect: 100-continue\r\n", "tea"),
+            "tea",
+        ),
+        (with("Expect: 100-continue\r\n", ""), ""),
+        (with(&length(ECHO), &largest), &largest),
+        (
+            with(chunked, &format!("1388\r\n{largest}\r\n0\r\n\r\n")),
+            &largest,
+        ),
+    ] {
+        let outcome = served_on(&with_echo(), &request);
+        let end = format!(
+            "\r\nConnection: close\r\nContent-Type: text/plain\r\nX-Query: a=b\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        assert!(
+            outcome.answer.ends_with(&end),
+            "{request:?} {}",
+            outcome.answer
+        );
+    }
+    for (request, refusal) in [
+        (with(&length(ECHO + 1), ""), Refusal::BodyTooLarge),
+        (
+            with("Content-Length: 18446744073709551615\r\n", ""),
+            Refusal::BodyTooLarge,
+        ),
+        (
+            with(&format!("{}Expect: 100-continue\r\n", length(ECHO + 1)), ""),
+            Refusal::BodyTooLarge,
+        ),
+        (with(chunked, "1389\r\n"), Refusal::BodyTooLarge),
+        (
+            with(chunked, &format!("1388\r\n{largest}\r\n1\r\n")),
+            Refusal::BodyTooLarge,
+        ),
+        (with(chunked, "x"), Refusal::MalformedChunk),
+        (with(chunked, "0\r\n\n"), Refusal::MalformedChunk),
+        (
+            with(chunked, &format!("0;{}", "a".repeat(5_000))),
+            Refusal::ChunkOverhead,
+        ),
+        (
+            with("Content-Length: 3\r\nContent-Length: 4\r\n", "tea"),
+            Refusal::MalformedLength,
+        ),
+        (
+            with(&format!("Content-Length: 3\r\n{chunked}"), "tea"),
+            Refusal::AmbiguousBody,
+        ),
+        (
+            with("Transfer-Encoding: gzip, chunked\r\n", ""),
+            Refusal::UnknownTransferCoding,
+        ),
+        (
+            with("Transfer-Encoding: gzip\r\n", ""),
+            Refusal::AmbiguousBody,
+        ),
+        (
+            with("Content-Length: 3\r\nExpect: 200-ok\r\n", "tea"),
+            Refusal::Expectation,
+        ),
+        (
+            with("Content-Length: 3\r\nExpect: 100-continue, x\r\n", ""),
+            Refusal::Expectation,
+        ),
+    ] {
+        let outcome = served_on(&with_echo(), &request);
+        assert_eq!(outcome.refusal, Some(refusal), "{request:?}");
+    }
+    // A route that takes no body refuses one, and the response to HEAD has none.
+    let echo = |method: &str, lines: &str| {
+        let request = format!("{method} /-/echo HTTP/1.1\r\n{HOST}{lines}\r\ntea");
+        served_on(&with_echo(), &request)
+    };
+    assert_eq!(echo("GET", "").status(), "200");
+    assert_eq!(echo("GET", "Content-Length: 3\r\n").status(), "413");
+    assert_eq!(echo("GET", chunked).status(), "413");
+    let head = echo("HEAD", "Content-Length: 3\r\n").answer;
+    assert!(head.ends_with("\r\nContent-Length: 3\r\n\r\n"), "{head}");
+    let head = echo("HEAD", &length(ECHO + 1));
+    assert_eq!(head.status(), "413");
+    assert!(head.answer.ends_with("\r\n\r\n"));
+}
+
+#[test]
+fn a_client_is_asked_for_its_body_only_if_it_waits_and_the_body_is_taken() {
+    let expecting = "Expect: 100-Continue\r\nContent-Length: 3\r\n";
+    for (site, version, lines, body, asked) in [
+        (with_echo(), "1.1", expecting, "", true),
+        (with_echo(), "1.1", expecting, "t", false),
+        (with_echo(), "1.1", "Content-Length: 3\r\n", "", false),
+        (with_echo(), "1.0", expecting, "", false),
+        (with_echo(), "1.1", "Expect: 100-continue\r\n", "", false),
+        (
+            with_echo(),
+            "1.1",
+            "Expect: 100-continue\r\nContent-Length: 9999\r\n",
+            "",
+            false,
+        ),
+        (site(), "1.1", expecting, "", false),
+    ] {
+        let head = format!("POST /-/echo HTTP/{version}\r\n{HOST}{lines}\r\n{body}");
+        let mut incoming = Incoming::default();
+        let (mut head, limits) = (head.into_bytes(), HeadLimits::default());
+        let is_asked = matches!(incoming.take(&mut head, &limits, &site), Progress::Continue);
+        assert_eq!(is_asked, asked, "{version} {lines:?} {body:?}");
+        if asked {
+            let mut body = *b"tea!";
+            let Progress::Whole(Answer::Call(call), rest) =
+                incoming.take(&mut body, &limits, &site)
+            else {
+                panic!()
+            };
+            assert_eq!((call.body.as_slice(), &*rest), (&b"tea"[..], &b"!"[..]));
+        }
+    }
+}
+
+#[test]
+fn a_call_says_what_is_asked_and_by_which_listener() {
+    let site = Site {
+        routes: Routes::new(vec![PUBLIC, with_echo().routes.table(ListenerId(0))]),
+        ..site()
+    };
+    for (listener, served) in [(ListenerId(0), false), (ListenerId(1), true)] {
+        for step in [1, 1_000] {
+            let mut request =
+                format!("POST /%2D/%65cho?a=%20 HTTP/1.1\r\n{HOST}Content-Length: 3\r\n\r\ntea")
+                    .into_bytes();
+            let mut incoming = Incoming::new(listener);
+            let limits = HeadLimits::default();
+            let (last, others) = request.split_last_mut().unwrap();
+            for piece in others.chunks_mut(step) {
+                if let Progress::Whole(Answer::Respond(response), _) =
+                    incoming.take(piece, &limits, &site)
+                {
+                    assert_eq!((served, response.status()), (false, Status::NotFound));
+                    return;
+                }
+            }
+            let Progress::Whole(Answer::Call(call), _) =
+                incoming.take(std::slice::from_mut(last), &limits, &site)
+            else {
+                panic!()
+            };
+            assert!(served);
+            assert_eq!((&*call.path, &*call.query), ("/-/echo", "a=%20"));
+            assert_eq!((call.method, call.listener), (Method::Post, listener));
+            assert_eq!(call.body, b"tea");
+        }
+    }
+}
+
+#[test]
+fn the_page_is_sent_in_the_coding_that_the_client_prefers() {
+    let get = |lines: &str| served(&format!("GET /tea HTTP/1.1\r\n{HOST}{lines}\r\n"));
+    let value = |outcome: &Outcome, name: &str| {
+        let (_, rest) = outcome.answer.split_once(&format!("\r\n{name}: "))?;
+        Some(rest.lines().next().unwrap().to_owned())
+    };
+    let [plain, gzip] = ["", "Accept-Encoding: br, gzip\r\n"].map(get);
+    for (outcome, coding) in [(&plain, None), (&gzip, Some("gzip".to_owned()))] {
+        assert_eq!(value(outcome, "Content-Encoding"), coding);
+        assert_eq!(value(outcome, "Vary").as_deref(), Some("Accept-Encoding"));
+        assert!(value(outcome, "Content-Security-Policy").is_some());
+    }
+    let number =
+        |outcome: &Outcome| -> usize { value(outcome, "Content-Length").unwrap().parse().unwrap() };
+    assert!(number(&gzip) < number(&plain) / 2);
+    let [plain_tag, gzip_tag] = [&plain, &gzip].map(|outcome| value(outcome, "ETag").unwrap());
+    assert_ne!(plain_tag, gzip_tag);
+
+    let two_lines = "Accept-Encoding: br\r\naccept-encoding: *;q=0.5\r\n";
+    assert_eq!(value(&get(two_lines), "ETag"), Some(gzip_tag.clone()));
+    let head = format!("HEAD /tea HTTP/1.1\r\n{HOST}Accept-Encoding: gzip\r\n\r\n");
+    let (lines, _) = gzip.answer.split_once("\r\n\r\n").unwrap();
+    assert_eq!(served(&head).answer, format!("{lines}\r\n\r\n"));
+    let neither = get("Accept-Encoding: gzip;q=0, identity;q=0\r\n");
+    assert_eq!(neither.refusal, Some(Refusal::NotAcceptable));
+    assert_eq!(value(&neither, "Vary").as_deref(), Some("Accept-Encoding"));
+
+    let accept = "Accept-Encoding: gzip\r\n";
+    for (lines, status) in [
+        (format!("If-None-Match: {plain_tag}\r\n"), "304"),
+        (format!("If-None-Match: W/{plain_tag}\r\n"), "304"),
+        (format!("If-None-Match: \"x\", {plain_tag}\r\n"), "304"),
+        (
+            format!("If-None-Match: \"x\"\r\nIf-None-Match: {plain_tag}\r\n"),
+            "304",
+        ),
+        ("If-None-Match: *\r\n".to_owned(), "304"),
+        (format!("{accept}If-None-Match: {gzip_tag}\r\n"), "304"),
+        (
+            format!("{accept}If-None-Match: {plain_tag}, {gzip_tag}\r\n"),
+            "304",
+        ),
+        // The tag is that of another coding.
+        (format!("{accept}If-None-Match: {plain_tag}\r\n"), "200"),
+        (format!("If-None-Match: {gzip_tag}\r\n"), "200"),
+        ("If-None-Match: \"x\"\r\n".to_owned(), "200"),
+        ("If-None-Match:\r\n".to_owned(), "200"),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let request = format!("{method} /tea HTTP/1.1\r\n{HOST}{lines}\r\n");
+            let outcome = served(&request);
+            assert_eq!(outcome.status(), status, "{request:?}");
+            if status == "304" {
+                assert!(outcome.answer.ends_with("\r\n\r\n"));
+                assert_eq!(value(&outcome, "Content-Length"), None);
+                assert_eq!(value(&outcome, "Content-Encoding"), None);
+                assert_eq!(value(&outcome, "Vary").as_deref(), Some("Accept-Encoding"));
+                let tag = value(&outcome, "ETag").unwrap();
+                assert!(tag == plain_tag || tag == gzip_tag);
+            }
+        }
     }
 }

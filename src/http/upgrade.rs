@@ -6,10 +6,12 @@ use std::borrow::Cow;
 use crate::ws::extension::{Deflate, negotiate};
 use crate::ws::handshake::{VERSION, WebSocketKey, choose_subprotocol};
 
+use super::body::BodyLength;
 use super::headers::HeaderName;
+use super::method::Method;
 use super::path;
 use super::refusal::Refusal;
-use super::request::{Method, Request, Version};
+use super::request::{Request, Version};
 use super::site::Site;
 
 /// A valid request to join a room, and what was negotiated.
@@ -48,11 +50,10 @@ impl<'a> Upgrade<'a> {
             // An upgrade to another protocol is ignored (RFC 9110, section 7.8).
             (false, _, None) => return Ok(None),
         };
-        match request.method {
-            Method::Get => {}
-            Method::Head => return Err(Refusal::UpgradeWithoutGet),
+        if request.method != Method::Get {
+            return Err(Refusal::UpgradeWithoutGet);
         }
-        if request.has_body {
+        if request.body != BodyLength::Empty {
             return Err(Refusal::UpgradeWithBody);
         }
         if headers.one(HeaderName::Version)? != Some(VERSION.as_bytes()) {

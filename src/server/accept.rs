@@ -10,7 +10,7 @@ use super::queues::Deadline;
 use super::report::Notice;
 use super::{Accepted, Moment, Network, Server};
 use crate::feed::Outbox;
-use crate::http::{Head, Refusal};
+use crate::http::{Incoming, Refusal};
 use crate::ids::ConnectionRef;
 
 /// Connections beyond a limit, of all or of one address, that are still accepted, so that their requests are refused.
@@ -114,7 +114,7 @@ impl<N: Network> Server<N> {
             is_counted,
             flags,
             outbox: Outbox::join(&self.lobby),
-            head: Head::new(listener),
+            incoming: Incoming::new(listener),
         };
         let id = self.connections.insert(key, new, now);
         log::debug!("{address} has connected as #{}", id.0);
@@ -147,7 +147,7 @@ impl<N: Network> Server<N> {
     fn shed(&mut self) -> io::Result<()> {
         let mut response = Vec::new();
         let body = self.response_to(Refusal::Full, &mut response);
-        response.extend_from_slice(body);
+        response.extend_from_slice(&body);
         self.network.shed(&response)?;
         self.counts.rejected_without_descriptor += 1;
         Ok(())

@@ -1,11 +1,11 @@
-//! Bytes of a client, decoded: a request head, messages and control frames, or the peer's Close.
+//! Bytes of a client, decoded: a request, messages and control frames, or the peer's Close.
 
 use super::connections::{Awaits, Flags, PendingInput, Stage};
 use super::drop_reason::DropReason;
 use super::queues::ReadClass;
 use super::report::Notice;
 use super::{Limits, Network, Server};
-use crate::http::{self, Answer};
+use crate::http::{Answer, Progress};
 use crate::ids::ConnectionKey;
 use crate::ws::{CloseCode, Decoder, Event, Frame, Message, Rules, Violation};
 
@@ -27,14 +27,19 @@ impl<N: Network> Server<N> {
             open.rate.owe_bytes(bytes.len());
             return self.decode(key, bytes);
         }
-        if let Some(mut head) = connection.take_head() {
-            match head.take(bytes, &self.limits.head) {
-                Ok(None) => connection.put_head(head),
-                Err(response) => self.respond(key, &response),
-                Ok(Some((head, rest))) => match http::answer(head, &self.site) {
-                    Answer::Respond(response) => self.respond(key, &response),
-                    Answer::Upgrade(upgrade) => self.admit(key, &upgrade, rest),
-                },
+        if let Some(mut incoming) = connection.take_incoming() {
+            match incoming.take(bytes, &self.limits.head, &self.site) {
+                Progress::More => connection.put_incoming(incoming),
+                Progress::Continue => {
+                    connection.put_incoming(incoming);
+                    self.ask_for_body(key);
+                }
+                Progress::Whole(Answer::Upgrade(upgrade), rest) => self.admit(key, &upgrade, rest),
+                Progress::Whole(Answer::Respond(response), _) => self.respond(key, response),
+                Progress::Whole(Answer::Call(call), _) => {
+                    let response = self.serve(call);
+                    self.respond(key, response);
+                }
             }
         } else if let Some(decoder) = connection.take_close_decoder() {
             self.await_close(key, decoder, bytes);

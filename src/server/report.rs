@@ -47,7 +47,7 @@ counts! {
     requests_over_total,
     /// Requests refused for any reason.
     requests_refused,
-    /// Requests answered with the page.
+    /// Requests answered with the page, or told that the client has it already.
     pages_served,
     /// Connections closed because their member came back on a new one.
     connections_replaced,

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::*;
 use crate::chat::RoomLimits;
-use crate::http::{Origins, Page};
+use crate::http::{Method, Methods, Origins, Page, Pattern, Resource, Route, Routes, Target};
 use network::{ALL, CHAT_V1, KEPT, Simulated, World, client, frame, heard, request};
 
 #[path = "../../tests/network/mod.rs"]
@@ -23,12 +23,17 @@ struct House {
 
 impl House {
     fn new(limits: Limits) -> House {
+        House::with_routes(Routes::default(), limits)
+    }
+
+    fn with_routes(routes: Routes, limits: Limits) -> House {
         let world = World::kept();
         let site = Site {
             origins: Origins::new(Vec::new(), true),
             subprotocols: &["chat.v1", "chat"],
             deflate: false,
             page: Page::embedded(),
+            routes,
         };
         let server = Server::new(Simulated(Rc::clone(&world)), site, limits, 1).unwrap();
         House { server, world }
@@ -705,4 +710,80 @@ fn clients_that_never_read_cannot_hold_up_a_room_by_taking_turns() {
     house.pass(Duration::from_millis(400));
     heard += house.hears(ben).matches('?').count();
     assert_eq!(heard, said);
+}
+
+/// Routes with a resource that takes a body.
+fn echoing() -> Routes {
+    const ECHO: &[Route] = &[Route {
+        methods: Methods::of(&[Method::Post]),
+        path: Pattern::Exactly("/-/echo"),
+        target: Target::Resource(Resource::Echo),
+        max_body: 100_000,
+    }];
+    Routes::new(vec![ECHO])
+}
+
+/// A request with a body of this length, which is still to come.
+fn post(length: usize, more: &str) -> Vec<u8> {
+    let head = "POST /-/echo HTTP/1.1\r\nHost: localhost\r\n";
+    format!("{head}{more}Content-Length: {length}\r\n\r\n").into_bytes()
+}
+
+#[test]
+fn a_body_is_asked_for_and_comes_in_pieces_and_is_answered() {
+    let mut house = House::with_routes(echoing(), quiet());
+    let client = house.come(&post(9_000, "Expect: 100-continue\r\n"));
+    house.settle();
+    assert_eq!(house.hears(client), "HTTP/1.1 100 Continue\r\n\r\n");
+    for _ in 0..8 {
+        house.send(client, &[b'a'; 1_000]);
+        house.settle();
+        assert_eq!(house.hears(client), "");
+    }
+    house.send(client, &[b'a'; 1_000]);
+    house.settle();
+    let answer = house.hears(client);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with(&format!("\r\n\r\n{}", "a".repeat(9_000))));
+    house.vanish(client);
+    house.settle();
+    assert!(house.is_gone(client));
+}
+
+#[test]
+fn a_body_that_does_not_come_in_time_is_not_waited_for() {
+    let mut house = House::with_routes(echoing(), quiet());
+    let client = house.come(&post(9_000, ""));
+    house.settle();
+    for _ in 0..12 {
+        house.send(client, b"a");
+        house.pass(Duration::from_secs(1));
+    }
+    let answer = house.hears(client);
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+}
+
+#[test]
+fn bodies_that_are_not_whole_count_among_partial_requests() {
+    let mut house = House::with_routes(
+        echoing(),
+        Limits {
+            max_request_total: 150_000,
+            ..quiet()
+        },
+    );
+    // A declared length costs nothing.
+    let clients: Vec<u32> = (0..20).map(|_| house.come(&post(100_000, ""))).collect();
+    house.settle();
+    assert_eq!(house.server.counts().requests_over_total, 0);
+    for &client in &clients[..3] {
+        house.send(client, &[b'a'; 60_000]);
+        house.settle();
+    }
+    assert_eq!(house.server.counts().requests_over_total, 1);
+    let refused: Vec<u32> = clients
+        .into_iter()
+        .filter(|&client| house.hears(client).starts_with("HTTP/1.1 503 "))
+        .collect();
+    assert_eq!(refused.len(), 1);
 }

@@ -8,7 +8,7 @@ use super::super::transport::{Received, Transport};
 use super::heap::HeapUse;
 use crate::chat::{Member, Place, Question};
 use crate::feed::Outbox;
-use crate::http::Head;
+use crate::http::Incoming;
 use crate::ids::ConnectionId;
 use crate::time::Tick;
 use crate::ws::Decoder;
@@ -37,8 +37,8 @@ const _: () = assert!(size_of::<Connection<mio::net::TcpStream>>() <= 88);
 /// How far a connection has come.
 #[derive(Debug)]
 pub(in crate::server) enum Stage {
-    /// Its request head has not come to its end.
-    Handshaking(Head),
+    /// Its request has not come to its end.
+    Handshaking(Incoming),
     /// It is a member of a room.
     Open(Open),
     /// It is being closed.
@@ -250,7 +250,7 @@ impl<S> Connection<S> {
     /// Bytes of heap beside its entry, by what they are for.
     pub(super) fn heap_use(&self) -> HeapUse {
         let (heads, partial_messages) = match &self.stage {
-            Stage::Handshaking(head) => (head.holds(), 0),
+            Stage::Handshaking(incoming) => (incoming.holds(), 0),
             Stage::Open(open) => (0, open.pending.as_ref().map_or(0, |it| it.heap_use())),
             Stage::Closing(closing) => match &closing.awaits {
                 Awaits::Close(decoder) => (0, decoder.holds()),

@@ -8,7 +8,7 @@ use super::super::drop_reason::DropReason;
 use super::super::transport::{Transport, Written};
 use super::{Awaits, Closing, Connection, Flags, HeapUse, PendingInput, Stage};
 use crate::feed::{Lane, Outbox, Piece};
-use crate::http::Head;
+use crate::http::Incoming;
 use crate::ids::{ConnectionKey, ConnectionRef};
 use crate::ws::Decoder;
 
@@ -101,17 +101,17 @@ impl<S> Entry<'_, S> {
         self.ended.push(self.key);
     }
 
-    /// Takes out the request head, which is [put back](Entry::put_head) unless it has come to its end.
-    pub(in crate::server) fn take_head(&mut self) -> Option<Head> {
+    /// Takes out the request, which is [put back](Entry::put_incoming) unless it has come to its end.
+    pub(in crate::server) fn take_incoming(&mut self) -> Option<Incoming> {
         match &mut self.connection.stage {
-            Stage::Handshaking(head) => Some(mem::take(head)),
+            Stage::Handshaking(incoming) => Some(mem::take(incoming)),
             Stage::Open(_) | Stage::Closing(_) => None,
         }
     }
 
-    pub(in crate::server) fn put_head(&mut self, head: Head) {
+    pub(in crate::server) fn put_incoming(&mut self, incoming: Incoming) {
         if let Stage::Handshaking(place) = &mut self.connection.stage {
-            *place = head;
+            *place = incoming;
             self.shrank();
             self.grew();
         }

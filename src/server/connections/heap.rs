@@ -6,7 +6,7 @@ use crate::ranked::Ranked;
 /// Bytes of heap of one connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::server) struct HeapUse {
-    /// In a request head that has come in part.
+    /// In a request that has come in part.
     pub(in crate::server) heads: usize,
     /// In a message that has come in part.
     pub(in crate::server) partial_messages: usize,

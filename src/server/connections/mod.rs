@@ -22,7 +22,7 @@ pub(super) use heap::{HeapLedger, HeapUse};
 use super::peer::Peer;
 use crate::chat::{Member, Roster};
 use crate::feed::Outbox;
-use crate::http::Head;
+use crate::http::Incoming;
 use crate::ids::{ConnectionId, ConnectionKey, ConnectionRef};
 use crate::time::Tick;
 
@@ -65,7 +65,7 @@ pub(super) struct NewConnection<S> {
     pub(super) is_counted: bool,
     pub(super) flags: Flags,
     pub(super) outbox: Outbox,
-    pub(super) head: Head,
+    pub(super) incoming: Incoming,
 }
 
 impl<S> Connections<S> {
@@ -176,7 +176,7 @@ impl<S> Connections<S> {
             id,
             peer: new.peer,
             outbox: new.outbox,
-            stage: Stage::Handshaking(new.head),
+            stage: Stage::Handshaking(new.incoming),
         });
         id
     }

@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hushd::http::{Origins, Page, Site};
+use hushd::http::{Origins, Page, Routes, Site};
 use hushd::server::{Census, Counts, Phase, Server};
 
 use crate::client::Client;
@@ -85,6 +85,7 @@ impl Run {
             subprotocols: &["chat.v1", "chat"],
             deflate: true,
             page: Page::embedded(),
+            routes: Routes::default(),
         };
         let seed = u128::from(random.bits()) << 64 | u128::from(random.bits());
         let trace = Trace::new(print);
