@@ -200,3 +200,72 @@ fn files_of_a_layer_import_each_other_one_way() {
         assert!(left.is_empty(), "{layer} has a circle of imports: {left:?}");
     }
 }
+
+/// What each file of the event loop's own state may import of `server`. A queue imports no other queue, and none of them
+/// knows `Server`.
+const STATE: [(&str, &[&str]); 13] = [
+    ("queues/acceptor", &["Moment"]),
+    ("queues/buffers", &["Ready"]),
+    ("queues/deadlines", &["Moment", "clock::ticks"]),
+    ("queues/paused", &["Moment", "queues::SPARE_ENTRIES"]),
+    ("queues/read_queue", &["queues::SPARE_ENTRIES"]),
+    ("queues/run_queue", &["Moment", "queues::SPARE_ENTRIES"]),
+    ("queues/sweep", &["Moment", "Limits", "clock::ticks"]),
+    (
+        "queues/timers",
+        &[
+            "Moment",
+            "Limits",
+            "limits::DRAINING",
+            "queues::Deadlines",
+            "queues::KeepaliveSweep",
+        ],
+    ),
+    ("queues/write_queue", &["queues::SPARE_ENTRIES"]),
+    (
+        "connections/connection",
+        &["connections::heap", "peer", "rate_limit", "transport"],
+    ),
+    ("connections/heap", &[]),
+    (
+        "connections/entry",
+        &["connections", "drop_reason", "transport"],
+    ),
+    ("connections/mod", &["peer"]),
+];
+
+#[test]
+fn no_queue_of_the_event_loop_imports_another() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let known = |file: &&PathBuf| !file.ends_with("queues/mod.rs");
+    let folders = ["server/queues", "server/connections"].map(|folder| sources(&src.join(folder)));
+    assert_eq!(folders.iter().flatten().filter(known).count(), STATE.len());
+    for (file, allowed) in STATE {
+        let file = src.join(format!("server/{file}.rs"));
+        let module = module_of(&file, &src);
+        let mut imports = imports(&code_of(&file), &module);
+        // Other crates, and modules of its own.
+        imports.retain(|import| !import.starts_with(&module));
+        for import in imports {
+            let Some(("server", item)) = import.split_first().map(|(layer, item)| (&**layer, item))
+            else {
+                continue;
+            };
+            let item = item.join("::");
+            assert!(
+                allowed.iter().any(|allowed| item.starts_with(allowed)),
+                "{} imports {item}",
+                file.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn the_server_has_at_most_20_fields() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let code = code_of(&src.join("server/mod.rs"));
+    let (_, body) = code.split_once("pub struct Server<").unwrap();
+    let fields = body.split("\n}").next().unwrap().matches(": ").count() - 1;
+    assert!((10..=20).contains(&fields), "{fields} fields");
+}
