@@ -1,4 +1,5 @@
-//! Writes: first private bytes, then what rooms have to broadcast.
+//! Writes: first private bytes, then what rooms have to broadcast. A slow consumer is dropped here, once the lane has
+//! forgotten bytes that it has not taken.
 
 use super::clock::TimeSlice;
 use super::connections::{Awaits, Flags, Stage};

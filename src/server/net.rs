@@ -23,7 +23,7 @@ use crate::ids::ConnectionKey;
 /// would make the lists of what is unfinished long.
 const EVENTS: usize = 256;
 
-/// Newcomers that the kernel keeps for us, as far as the system allows.
+/// Connections that the kernel keeps for us until they are accepted, as far as the system allows.
 const BACKLOG: i32 = 4_096;
 
 /// The token of the signals. Those of the listeners are counted down from here, those of connections up from 0.
@@ -89,13 +89,13 @@ fn is_not_here(error: &io::Error) -> bool {
 /// A listening socket.
 struct Listener {
     socket: TcpListener,
-    /// Whether an event says that somebody is there, and nobody has looked since.
+    /// Whether an event has announced connections, and `accept` has not been called since.
     is_ready: bool,
 }
 
 impl Listener {
-    /// Whether somebody may be there. An `accept` that finds nobody costs as much as one that does, since
-    /// the kernel makes the socket first and then looks for whom: to look costs a tenth of it.
+    /// Whether a connection may be waiting. An `accept` that finds none costs as much as one that does, because
+    /// the kernel makes the socket first and then looks for the connection: to look first costs a tenth of it.
     fn has_pending(&mut self) -> bool {
         let mut look = [PollFd::new(&self.socket, PollFlags::IN)];
         mem::take(&mut self.is_ready) || poll(&mut look, Some(&Timespec::default())) != Ok(0)
@@ -107,11 +107,11 @@ pub struct Kernel {
     poll: Poll,
     events: Events,
     listeners: Vec<Listener>,
-    /// The listener that is looked at first for the next newcomer.
+    /// The listener that is asked first for the next connection.
     turn: usize,
     signals: Signals,
     began: Instant,
-    /// A descriptor in reserve, to turn newcomers away when there is none left.
+    /// A descriptor in reserve, to refuse connections when there is none left.
     reserve: Option<File>,
 }
 
@@ -303,7 +303,7 @@ fn retried(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usi
 mod tests {
     use super::*;
 
-    /// Accepts `count` newcomers, some of which may still be on their way, and sees that there are no more.
+    /// Accepts `count` connections, some of which may still be on their way, and sees that there are no more.
     /// Returns how many came by each of two listeners.
     fn come_in(kernel: &mut Kernel, count: usize) -> [usize; 2] {
         let mut came = [0; 2];

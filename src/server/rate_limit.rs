@@ -1,9 +1,10 @@
-//! What a client has said beyond its rates: it is read again when that is paid.
+//! The rate limiter: a token bucket for bytes, messages and pings, kept as debt. A client in debt is not read
+//! until the debt is paid by time.
 
 use super::Limits;
 use crate::time::Tick;
 
-/// What a client has said beyond its rates, as of when it was [heard](super::connection::Connection::heard).
+/// What a client has sent beyond its rates, as of its `last_received`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct RateLimiter {
     /// Tenths of bytes: each tick pays for `byte_rate` of them.
@@ -15,7 +16,7 @@ pub(super) struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// So many bytes came, whatever they are; or came out of a compressed message beyond its own.
+    /// This many bytes came, or came out of a compressed message beyond its own.
     pub(super) fn owe_bytes(&mut self, bytes: usize) {
         let tenths = u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(10);
         self.bytes = self.bytes.saturating_add(tenths);
@@ -25,8 +26,8 @@ impl RateLimiter {
         self.messages = self.messages.saturating_add(10);
     }
 
-    /// Only the latest ping needs an answer: those that would take longer to pay than a client may be
-    /// silent are let off.
+    /// Only the latest ping needs an answer, so pings that would take longer to pay than a client may be
+    /// silent are not counted.
     pub(super) fn owe_ping(&mut self, limits: &Limits) {
         let most = limits.ping_timeout.as_secs().saturating_add(1);
         let most = u64::from(limits.ping_rate).saturating_mul(most).max(1) * 10;
@@ -34,7 +35,7 @@ impl RateLimiter {
         self.pings = owed.min(u16::try_from(most).unwrap_or(u16::MAX));
     }
 
-    /// What is left of it so many ticks later: each pays for a tenth of what a second allows.
+    /// What is left of the debt after this many ticks, each of which pays for a tenth of what a second allows.
     pub(super) fn after(self, ticks: u32, limits: &Limits) -> RateLimiter {
         let paid = |rate: u32| rate.saturating_mul(ticks);
         RateLimiter {
@@ -49,7 +50,7 @@ impl RateLimiter {
     }
 
     /// When the client may be read again.
-    pub(super) fn paid_at(self, heard: Tick, limits: &Limits) -> Tick {
+    pub(super) fn paid_at(self, last_received: Tick, limits: &Limits) -> Tick {
         let ticks = |debt: u32, burst: u32, rate: u32| {
             // Nearly always nothing is to be divided.
             match (debt.saturating_sub(burst.saturating_mul(10)), rate) {
@@ -64,6 +65,6 @@ impl RateLimiter {
         )
         .max(ticks(self.bytes, limits.byte_rate, limits.byte_rate))
         .max(ticks(self.pings.into(), limits.ping_rate, limits.ping_rate));
-        heard.after(wait)
+        last_received.after(wait)
     }
 }

@@ -1,4 +1,4 @@
-//! Reads: one for each client per turn, decoded to its end and published at once.
+//! Reads: one for each client per turn, decoded to its end and published at once. Fairness: quiet members come first.
 
 use super::clock::TimeSlice;
 use super::connections::{Awaits, Flags, Reading, Stage};

@@ -1,5 +1,5 @@
-//! The end of the server: nobody comes in, nothing more is published, what is owed is written, and
-//! everybody is told to go.
+//! Graceful shutdown: no connection is accepted, nothing more is published, what is owed is written, and all
+//! clients are told to go, at a bounded pace.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub(super) struct Shutdown {
     /// Slab entries to be told in a second.
     pace: u64,
     due: Moment,
-    /// By then it ends, whoever is still there.
+    /// Then the server ends, even if connections are left.
     at_last: Moment,
     /// Asked a second time: it ends with this turn.
     at_once: bool,

@@ -1,4 +1,4 @@
-//! What the event loop needs of the world: sockets, and somebody who says which of them are ready.
+//! What the event loop needs of the world: sockets, and which of them are ready.
 //!
 //! Two implementations exist: the kernel's, by way of mio, and a simulated one that obeys a seed.
 
@@ -17,7 +17,7 @@ pub struct Received {
     pub bytes: usize,
     /// Whether another read may bring more without a new event.
     pub more: bool,
-    /// Whether the peer has said its last: nothing was read, and nothing ever will be.
+    /// Whether the peer's FIN was met: nothing was read, and nothing ever will be.
     pub end: bool,
 }
 
@@ -67,7 +67,7 @@ pub struct Readiness {
 /// One event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ready {
-    /// Somebody may be waiting to be accepted.
+    /// Connections may be waiting to be accepted.
     Newcomers,
     /// The state of a connection has changed.
     Connection(ConnectionKey, Readiness),
@@ -95,7 +95,7 @@ pub enum Signal {
     Report,
 }
 
-/// Where connections come from, and who says what is ready.
+/// Where connections and events come from.
 pub trait Network {
     /// A connection.
     type Socket: Transport;
@@ -113,10 +113,10 @@ pub trait Network {
     /// Milliseconds since 1970, as the wall clock has it.
     fn unix_millis(&mut self) -> u64;
 
-    /// The next newcomer.
+    /// Accepts the next connection.
     ///
     /// # Errors
-    /// `WouldBlock` if there is none, and whatever else `accept(2)` has.
+    /// `WouldBlock` if there is none, and all else that `accept(2)` has.
     fn accept(&mut self) -> io::Result<Accepted<Self::Socket>>;
 
     /// Asks for events of a connection, which will carry its key.
@@ -125,13 +125,13 @@ pub trait Network {
     /// The kernel cannot keep watch over one more.
     fn register(&mut self, socket: &mut Self::Socket, key: ConnectionKey) -> io::Result<()>;
 
-    /// Turns one newcomer away although no descriptor is left: gives up a reserve, takes the newcomer
+    /// Refuses one connection although no descriptor is left: gives up a reserve, accepts the connection
     /// in its place, writes `response` to it, and closes it.
     ///
     /// # Errors
-    /// `WouldBlock` if nobody is there, and whatever else `accept(2)` has, a reserve that is gone included.
+    /// `WouldBlock` if no connection is waiting, and all else that `accept(2)` has, a reserve that is gone included.
     fn shed(&mut self, response: &[u8]) -> io::Result<()>;
 
-    /// Accepts nobody any more.
+    /// Accepts no connections any more.
     fn stop_listening(&mut self);
 }

@@ -46,7 +46,7 @@ pub(super) struct Connections<S> {
     ended: Vec<ConnectionKey>,
 }
 
-/// Hashing that nobody outside can foresee.
+/// Hashing with random keys, so that no client can foresee where an entry is put.
 struct Seeded(SipHasher13);
 
 impl BuildHasher for Seeded {

@@ -72,13 +72,13 @@ mod tests {
 
     #[test]
     fn a_socket_that_was_told_all_has_the_whole_time_and_at_most_a_second() {
-        let ticket = ConnectionRef {
+        let connection = ConnectionRef {
             key: ConnectionKey(0),
             id: ConnectionId(0),
         };
         for micros in [0, 1, 50_000, 99_999, 100_000, 123_456] {
             let (mut draining, now) = (Deadlines::new(DRAINING), Moment(micros));
-            draining.set(ticket, now.tick());
+            draining.set(connection, now.tick());
             let time = draining.due().unwrap() - now;
             assert!(
                 time >= DRAINING && time <= Duration::from_secs(1),
