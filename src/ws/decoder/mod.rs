@@ -23,7 +23,7 @@ use super::frame::{Header, OpCode};
 use super::mask::unmask;
 use super::violation::Violation;
 use assembly::Assembled;
-use partial::{Partial, Position};
+use partial::{FramePosition, Partial};
 
 pub use rules::Rules;
 
@@ -130,12 +130,12 @@ impl Decoder {
         let position = self
             .partial
             .as_mut()
-            .map_or(Position::default(), |partial| {
+            .map_or(FramePosition::default(), |partial| {
                 mem::take(&mut partial.position)
             });
         let (mut bytes, received) = match position {
-            Position::Payload { header, received } => return Ok(Some((header, received))),
-            Position::Header { bytes, received } => (bytes, usize::from(received)),
+            FramePosition::Payload { header, received } => return Ok(Some((header, received))),
+            FramePosition::Header { bytes, received } => (bytes, usize::from(received)),
         };
         if received == 0 && input.is_empty() {
             return Ok(None);
@@ -157,7 +157,7 @@ impl Decoder {
             bytes[..rest.len()].copy_from_slice(rest);
         }
         let received = (received + rest.len()) as u8;
-        self.partial.get_or_insert_default().position = Position::Header { bytes, received };
+        self.partial.get_or_insert_default().position = FramePosition::Header { bytes, received };
         Ok(None)
     }
 

@@ -9,7 +9,7 @@ use crate::ws::violation::Violation;
 /// Everything on one connection that is incomplete.
 #[derive(Debug, Default)]
 pub(super) struct Partial {
-    pub(super) position: Position,
+    pub(super) position: FramePosition,
     /// The message that has begun. The current frame belongs to it, unless that is a control frame.
     pub(super) message: Option<PartialMessage>,
     /// The current control frame, if its payload came in pieces.
@@ -20,7 +20,7 @@ pub(super) struct Partial {
 
 /// The position in the stream of frames.
 #[derive(Debug)]
-pub(super) enum Position {
+pub(super) enum FramePosition {
     /// Within a header, of which `received` bytes are here. Between two frames if there are none.
     Header {
         bytes: [u8; Header::MAX_LEN],
@@ -30,9 +30,9 @@ pub(super) enum Position {
     Payload { header: Header, received: u64 },
 }
 
-impl Default for Position {
-    fn default() -> Position {
-        Position::Header {
+impl Default for FramePosition {
+    fn default() -> FramePosition {
+        FramePosition::Header {
             bytes: [0; Header::MAX_LEN],
             received: 0,
         }
@@ -49,7 +49,7 @@ pub(super) struct PartialMessage {
 
 impl Partial {
     pub(super) fn is_idle(&self) -> bool {
-        let between_frames = matches!(self.position, Position::Header { received: 0, .. });
+        let between_frames = matches!(self.position, FramePosition::Header { received: 0, .. });
         between_frames && self.message.is_none() && self.control.is_none()
     }
 
@@ -75,7 +75,7 @@ impl Partial {
             if !piece.is_empty() {
                 self.append(&header, piece, header.length - received, rules)?;
             }
-            self.position = Position::Payload {
+            self.position = FramePosition::Payload {
                 header,
                 received: now_received,
             };
