@@ -11,6 +11,8 @@ pub struct Ranked<K> {
     order: BTreeSet<(usize, K)>,
     /// Invariant: the sum of `bytes`.
     total: usize,
+    /// The key that was set last, and to what: it is often set again, and to the same.
+    latest: Option<(K, usize)>,
 }
 
 impl<K> Default for Ranked<K> {
@@ -19,6 +21,7 @@ impl<K> Default for Ranked<K> {
             bytes: BTreeMap::new(),
             order: BTreeSet::new(),
             total: 0,
+            latest: None,
         }
     }
 }
@@ -26,7 +29,11 @@ impl<K> Default for Ranked<K> {
 impl<K: Copy + Ord> Ranked<K> {
     /// The key holds this many bytes from now on, whatever it held before.
     pub fn set(&mut self, key: K, bytes: usize) {
+        if self.latest == Some((key, bytes)) {
+            return;
+        }
         let before = self.get(key);
+        self.latest = Some((key, bytes));
         if bytes == before {
             return;
         }

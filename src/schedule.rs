@@ -10,6 +10,8 @@ pub struct Schedule<K, T = Tick> {
     times: BTreeMap<K, T>,
     /// Invariant: the entries of `times`, ordered by time.
     order: BTreeSet<(T, K)>,
+    /// The key that was set last, and to what: it is often set again, and to the same.
+    latest: Option<(K, Option<T>)>,
 }
 
 impl<K, T> Default for Schedule<K, T> {
@@ -17,6 +19,7 @@ impl<K, T> Default for Schedule<K, T> {
         Schedule {
             times: BTreeMap::new(),
             order: BTreeSet::new(),
+            latest: None,
         }
     }
 }
@@ -25,7 +28,11 @@ impl<K: Copy + Ord, T: Copy + Ord> Schedule<K, T> {
     /// The key is due at this time and no other; with `None` it is not due at all.
     pub fn set(&mut self, key: K, time: impl Into<Option<T>>) {
         let time = time.into();
+        if self.latest == Some((key, time)) {
+            return;
+        }
         let before = self.get(key);
+        self.latest = Some((key, time));
         if time == before {
             return;
         }
@@ -61,6 +68,7 @@ impl<K: Copy + Ord, T: Copy + Ord> Schedule<K, T> {
         if time > now {
             return None;
         }
+        self.latest = None;
         self.order.pop_first();
         self.times.remove(&key);
         Some(key)
