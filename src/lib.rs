@@ -13,5 +13,6 @@ mod random;
 pub mod ranked;
 pub mod schedule;
 pub mod server;
+pub mod sse;
 pub mod time;
 pub mod ws;

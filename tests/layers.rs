@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Each layer, what it may know of ours, and what of the world it must not touch.
-const LAYERS: [(&str, &[&str], &[&str]); 11] = [
+const LAYERS: [(&str, &[&str], &[&str]); 12] = [
     ("ids.rs", &[], BELOW_SERVER),
     ("time.rs", &[], BELOW_SERVER),
     ("random.rs", &[], BELOW_SERVER),
     ("ranked.rs", &[], BELOW_SERVER),
     ("schedule.rs", &["time"], BELOW_SERVER),
     ("feed", &["feed"], BELOW_SERVER),
+    ("sse.rs", &["feed"], BELOW_SERVER),
     ("ws", &["ws", "feed"], BELOW_SERVER),
     (
         "http",
@@ -22,7 +23,7 @@ const LAYERS: [(&str, &[&str], &[&str]); 11] = [
     (
         "chat",
         &[
-            "chat", "feed", "ws", "ids", "time", "random", "ranked", "schedule",
+            "chat", "feed", "ws", "sse", "ids", "time", "random", "ranked", "schedule",
         ],
         BELOW_SERVER,
     ),

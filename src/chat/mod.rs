@@ -11,6 +11,7 @@ mod room;
 mod rooms;
 
 pub use format::encoding::{Encoding, Format};
+pub use format::framing::Framing;
 pub use format::said::{OwnedSaid, Said, What};
 pub use format::v1;
 pub use history::log::{Position, Stamp};

@@ -80,13 +80,7 @@ impl House {
         let mut outbox = Outbox::join(lane);
         if let Some(greeting) = arrival.greeting {
             outbox.splice(lane, frame(&greeting.welcome));
-            outbox.splice(
-                lane,
-                Piece::Archive {
-                    from: greeting.replay.from,
-                    to: greeting.replay.to,
-                },
-            );
+            outbox.splice(lane, greeting.replay);
             greeting
                 .refused
                 .into_iter()
@@ -107,7 +101,7 @@ impl House {
     fn chat(&mut self, path: &str, name: &str) -> ConnectionKey {
         self.come(
             path,
-            Encoding::CHAT_V1,
+            Encoding::ChatV1,
             &Hello {
                 name: Some(name),
                 ..Hello::default()
@@ -116,7 +110,7 @@ impl House {
     }
 
     fn plain(&mut self, path: &str) -> ConnectionKey {
-        self.come(path, Encoding::PLAIN, &Hello::default())
+        self.come(path, Encoding::Plain, &Hello::default())
     }
 
     fn go(&mut self, key: ConnectionKey) {
@@ -217,7 +211,7 @@ impl House {
         let person = self.people.get_mut(&key).unwrap();
         let (frames, rest) = frames(&person.wire);
         assert_eq!(rest, 0, "only whole frames");
-        let is_plain = person.member.place.encoding == Encoding::PLAIN;
+        let is_plain = person.member.place.encoding == Encoding::Plain;
         let read = frames.iter().map(|(text, payload)| match (is_plain, text) {
             (true, true) => Value::from(str::from_utf8(payload).unwrap()),
             (true, false) => json!(payload),
@@ -354,7 +348,7 @@ fn a_room_of_plain_members_remembers_nothing() {
         .rooms
         .get(house.people[&plain].member.place.room)
         .unwrap();
-    assert!(room.memory.is_none() && room.lane(Encoding::CHAT_V1).is_none());
+    assert!(room.memory.is_none() && room.lane(Encoding::ChatV1).is_none());
     assert_eq!((house.rooms.due(), house.rooms.archived()), (None, 0));
     house.go(plain);
     assert!(house.rooms.is_empty());
@@ -456,7 +450,7 @@ fn who_comes_back_is_the_same_member_and_gets_what_it_missed() {
     let since = format!("{}.1", welcome["epoch"].as_str().unwrap());
     let hello = |session| Hello::parse(Some("ignored"), Some(&since), Some(session)).clone();
     let first = welcome["session"].as_str().unwrap().to_owned();
-    let ann = house.come("/", Encoding::CHAT_V1, &hello(&first));
+    let ann = house.come("/", Encoding::ChatV1, &hello(&first));
     let read = house.read(ann);
     let who = (
         &read[0]["name"],
@@ -469,10 +463,10 @@ fn who_comes_back_is_the_same_member_and_gets_what_it_missed() {
     let second = read[0]["session"].as_str().unwrap().to_owned();
 
     // It never learned its new token, and comes back while the old connection hangs.
-    let third = house.come("/", Encoding::CHAT_V1, &hello(&first));
+    let third = house.come("/", Encoding::ChatV1, &hello(&first));
     assert!(!house.people.contains_key(&ann), "replaced");
     assert_eq!(house.read(third)[0]["member"], 1);
-    let fourth = house.come("/", Encoding::CHAT_V1, &hello(&second));
+    let fourth = house.come("/", Encoding::ChatV1, &hello(&second));
     assert!(
         !house.people.contains_key(&third),
         "replaced by way of where it was before"
@@ -488,7 +482,7 @@ fn who_comes_back_is_the_same_member_and_gets_what_it_missed() {
         "nobody saw any of it"
     );
 
-    let stranger = house.come("/other", Encoding::CHAT_V1, &hello(&first));
+    let stranger = house.come("/other", Encoding::ChatV1, &hello(&first));
     let read = house.read(stranger);
     assert_eq!(
         (&read[0]["name"], &read[0]["resumed"]),
@@ -518,7 +512,7 @@ fn a_message_sent_again_is_accepted_and_not_published_again() {
     let bob = house.chat("/", "bob");
     let ann = house.come(
         "/",
-        Encoding::CHAT_V1,
+        Encoding::ChatV1,
         &Hello::parse(None, None, welcome["session"].as_str()),
     );
     house.ask(ann, said.clone());
@@ -678,7 +672,7 @@ fn ten_thousand_who_come_at_once_cost_their_welcomes_and_one_announcement() {
         .rooms
         .get(house.people[&keys[0]].member.place.room)
         .unwrap()
-        .lane(Encoding::CHAT_V1)
+        .lane(Encoding::ChatV1)
         .unwrap();
     assert!(lane.len() < 100, "one short frame: {}", lane.len());
     let read = house.read(keys[9_999]);
@@ -720,7 +714,7 @@ impl Stubborn {
         let latest = self.heard.last().copied().unwrap_or(0);
         let since = self.epoch.as_ref().map(|epoch| format!("{epoch}.{latest}"));
         let hello = Hello::parse(Some("stubborn"), since.as_deref(), self.session.as_deref());
-        self.at = Some(house.come("/", Encoding::CHAT_V1, &hello));
+        self.at = Some(house.come("/", Encoding::ChatV1, &hello));
         self.welcomed = false;
     }
 
@@ -843,7 +837,7 @@ fn lanes_are_what_they_were_for_plain_members() {
             .rooms
             .get(house.people[&key].member.place.room)
             .unwrap();
-        let lane: &Lane = room.lane(Encoding::PLAIN).unwrap();
+        let lane: &Lane = room.lane(Encoding::Plain).unwrap();
         lane.between(lane.start(), lane.end()).unwrap().concat()
     };
     let echo = [

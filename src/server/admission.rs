@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 
 use super::connections::{Flags, Open, Stage};
-use super::conversation::{lane_of, text};
+use super::conversation::{framed, framing_of, lane_of};
 use super::{Network, Server};
 use crate::chat::v1::{self, Hello};
 use crate::chat::{Encoding, Format, Greeting, Newcomer};
 use crate::engine::{Embedded, Engine, RoomState};
-use crate::feed::{Piece, Record};
+use crate::feed::Piece;
 use crate::http::{self, Refusal, Upgrade};
 use crate::ids::{ConnectionKey, ConnectionRef};
-use crate::ws::{CloseCode, Frame};
+use crate::ws::CloseCode;
 
 impl<N: Network> Server<N> {
     /// A request is granted: the connection becomes a member of its room.
@@ -46,7 +46,7 @@ impl<N: Network> Server<N> {
             Some(_) | None => Format::Plain,
         };
         let window = upgrade.deflate.map(|deflate| deflate.window);
-        let encoding = Encoding { format, window };
+        let encoding = Encoding::web_socket(format, window);
         let query = &upgrade.query;
         let [name, since, session] =
             [&query.name, &query.since, &query.session].map(|wish| wish.as_deref());
@@ -115,12 +115,10 @@ impl<N: Network> Server<N> {
         }
         let (mut replay, mut refused) = (None, None);
         if let Some(greeting) = greeting {
-            for part in Frame::text(&greeting.welcome).parts() {
-                response.extend_from_slice(part);
-            }
-            let (from, to) = (greeting.replay.from, greeting.replay.to);
-            replay = Some(Piece::Archive { from, to });
-            refused = greeting.refused.as_deref().map(text);
+            let framing = framing_of(connection.place());
+            framing.write(&greeting.welcome, &mut response);
+            replay = Some(greeting.replay);
+            refused = greeting.refused.map(|refused| framed(framing, &refused));
         }
         let response = Piece::Bytes(Cow::Owned(response));
         for piece in [Some(response), replay, refused].into_iter().flatten() {

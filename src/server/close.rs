@@ -26,7 +26,7 @@
 use std::borrow::Cow;
 
 use super::connections::{Awaits, Closing, Flags, PendingInput, Reading, Stage};
-use super::conversation::lane_of;
+use super::conversation::{framing_of, lane_of};
 use super::drop_reason::DropReason;
 use super::queues::{Deadline, ReadClass};
 use super::report::Notice;
@@ -34,18 +34,25 @@ use super::{Network, Server};
 use crate::chat::{Place, Room, Roster};
 use crate::feed::{Offset, Piece};
 use crate::ids::ConnectionKey;
-use crate::ws::{CloseCode, Frame};
+use crate::ws::CloseCode;
 
 impl<N: Network> Server<N> {
     /// Closes a connection with a Close frame and its reason.
     pub(super) fn close_with(
         &mut self,
         key: ConnectionKey,
-        code: CloseCode,
+        code: impl Into<Option<CloseCode>>,
         reason: &str,
         awaits: Awaits,
     ) {
-        self.close_with_frame(key, &Frame::close(code, reason), awaits);
+        let Some(mut connection) = self.connections.get_mut(key) else {
+            return;
+        };
+        let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
+        if let Some(close) = framing_of(connection.place()).close(code.into(), reason) {
+            connection.splice(lane, Piece::Bytes(Cow::Owned(close)));
+        }
+        self.begin_closing(key, awaits);
     }
 
     /// The same for a member that is to answer with a Close of its own.
@@ -71,20 +78,6 @@ impl<N: Network> Server<N> {
         // Its Close may be among what it has sent already, and a part of a message.
         self.on_bytes(key, &mut undecoded);
         self.evict_partial_messages();
-    }
-
-    pub(super) fn close_with_frame(
-        &mut self,
-        key: ConnectionKey,
-        frame: &Frame<'_>,
-        awaits: Awaits,
-    ) {
-        let Some(mut connection) = self.connections.get_mut(key) else {
-            return;
-        };
-        let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
-        connection.splice(lane, Piece::Bytes(Cow::Owned(frame.to_vec())));
-        self.begin_closing(key, awaits);
     }
 
     /// From here on, nothing new is owed to this connection.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::connections::Flags;
 use super::{Network, Server};
-use crate::chat::{Place, Rooms, Roster, Verdict};
+use crate::chat::{Framing, Place, Rooms, Roster, Verdict};
 use crate::engine::{Embedded, Engine, RoomState};
 use crate::feed::{Lane, Piece};
 use crate::ids::ConnectionKey;
@@ -132,7 +132,8 @@ impl<N: Network> Server<N> {
             return;
         };
         let lane = lane_of(connection.place(), &self.rooms, &self.lobby);
-        connection.splice(lane, text(json));
+        let framing = framing_of(connection.place());
+        connection.splice(lane, framed(framing, json));
         self.enqueue_write(key);
     }
 }
@@ -144,7 +145,14 @@ pub(super) fn lane_of<'a>(place: Option<Place>, rooms: &'a Rooms, lobby: &'a Lan
         .unwrap_or(lobby)
 }
 
-/// A text frame with this payload, for one client.
-pub(super) fn text(json: &str) -> Piece {
-    Piece::Bytes(Cow::Owned(Frame::text(json).to_vec()))
+/// How a client at this place is written to.
+pub(super) fn framing_of(place: Option<Place>) -> Framing {
+    place.map_or(Framing::WebSocket(None), |place| place.encoding.framing())
+}
+
+/// A message for one client alone.
+pub(super) fn framed(framing: Framing, json: &str) -> Piece {
+    let mut bytes = Vec::new();
+    framing.write(json, &mut bytes);
+    Piece::Bytes(Cow::Owned(bytes))
 }

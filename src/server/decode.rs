@@ -7,7 +7,7 @@ use super::report::Notice;
 use super::{Limits, Network, Server};
 use crate::http::{Answer, Progress};
 use crate::ids::ConnectionKey;
-use crate::ws::{CloseCode, Decoder, Event, Frame, Message, Rules, Violation};
+use crate::ws::{CloseCode, Decoder, Event, Message, Rules, Violation};
 
 /// Bytes of answers after which the input of a client waits until they have been written.
 pub(super) const MAX_ANSWERS: usize = 64 * 1024;
@@ -52,7 +52,7 @@ impl<N: Network> Server<N> {
             return;
         };
         let place = connection.place();
-        let deflate = place.is_some_and(|place| place.encoding.window.is_some());
+        let deflate = place.is_some_and(|place| place.encoding.framing().is_compressed());
         let rules = rules(&self.limits, deflate);
         let mut input = bytes;
         loop {
@@ -83,7 +83,7 @@ impl<N: Network> Server<N> {
             Some(pending) => (pending.decoder, pending.since),
             None => (Decoder::default(), now),
         };
-        let deflate = open.member.place.encoding.window.is_some();
+        let deflate = open.member.place.encoding.framing().is_compressed();
         let rules = rules(&self.limits, deflate);
         let mut input = bytes;
         let mut inflater = self.buffers.take_inflater();
@@ -145,8 +145,7 @@ impl<N: Network> Server<N> {
             None if input.is_empty() => {}
             None => self.enqueue_read(key, ReadClass::Backlog),
             Some(Last::Close(code)) => {
-                let frame = code.map_or(Frame::close_empty(), |code| Frame::close(code, ""));
-                self.close_with_frame(key, &frame, Awaits::Outbox);
+                self.close_with(key, code, "", Awaits::Outbox);
             }
             Some(Last::Violation(violation)) => self.on_violation(key, violation),
         }

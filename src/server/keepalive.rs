@@ -11,9 +11,6 @@ use crate::feed::Piece;
 use crate::ids::ConnectionKey;
 use crate::ws::CloseCode;
 
-/// A ping without a payload (RFC 6455, section 5.5.2).
-const PING: &[u8] = &[0x89, 0x00];
-
 impl<N: Network> Server<N> {
     /// Whether a client may have to be pinged, or dropped because it takes or finishes nothing.
     pub(super) fn has_anything_to_sweep(&mut self) -> bool {
@@ -87,7 +84,8 @@ impl<N: Network> Server<N> {
         } else if !is_pinged && silence >= timeouts.ping {
             connection.flags.set(Flags::PINGED);
             let lane = lane_of(Some(place), &self.rooms, &self.lobby);
-            connection.splice(lane, Piece::Bytes(Cow::Borrowed(PING)));
+            let ping = place.encoding.framing().ping();
+            connection.splice(lane, Piece::Bytes(Cow::Borrowed(ping)));
             self.cap_silence(timeouts.ping, key);
             self.enqueue_write(key);
         }

@@ -115,7 +115,7 @@ impl<N: Network> Server<N> {
         match connection.stage() {
             Stage::Handshaking(_) => self.refuse(key, Refusal::ShuttingDown),
             Stage::Open(open) => {
-                if open.member.place.encoding.format == Format::ChatV1 {
+                if open.member.place.encoding.format() == Format::ChatV1 {
                     self.answer(key, &bye);
                 }
                 self.close_and_await_reply(key, CloseCode::GOING_AWAY, SHUTTING_DOWN);

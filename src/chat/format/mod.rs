@@ -1,6 +1,7 @@
-//! In which forms a room's stream is sent: formats, compression, and the grammar of `chat.v1`.
+//! In which forms a room's stream is sent: formats, framings, compression, and the grammar of `chat.v1`.
 
 pub(in crate::chat) mod compress;
 pub mod encoding;
+pub mod framing;
 pub mod said;
 pub mod v1;

@@ -4,9 +4,13 @@
 //! it that each newcomer's outbox reads where it lies. It is bounded in messages, in bytes and in time; what
 //! it has forgotten cannot be resumed from.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
-use crate::feed::{Lane, Offset, Record};
+use crate::chat::format::framing::{Framing, write_record};
+use crate::chat::format::v1::Since;
+use crate::feed::{Lane, Offset, Piece, Record};
+use crate::sse::StreamEvent;
 use crate::time::Tick;
 use crate::ws::Frame;
 
@@ -146,19 +150,36 @@ impl Archive {
             }
             first -= 1;
         }
-        for (i, entry) in self.index.range(first..end).enumerate() {
-            if i > 0 {
+        for place in first..end {
+            if place > first {
                 out.push(b',');
             }
-            let payload = entry.at + usize::from(entry.header);
-            // What the index knows, the log holds.
-            if let Ok(parts) = self.log.between(payload, self.start_of(first + i + 1)) {
-                parts
-                    .into_iter()
-                    .for_each(|part| out.extend_from_slice(part));
+            for part in self.payload(place) {
+                out.extend_from_slice(part);
             }
         }
         first > 0
+    }
+
+    /// A span as it is sent in this framing. As WebSocket frames it is not copied.
+    pub fn framed(&self, span: Span, framing: Framing, epoch: u64) -> Piece {
+        let Span { from, to } = span;
+        match framing {
+            Framing::WebSocket(_) => Piece::Archive { from, to },
+            Framing::EventStream => {
+                let first = self.index.partition_point(|entry| entry.at < from);
+                let end = self.index.partition_point(|entry| entry.at < to);
+                let mut out = Vec::with_capacity(to - from);
+                for place in first..end {
+                    let seq = self.next - (self.index.len() - place) as u64;
+                    let json = self.payload(place).concat();
+                    let id = Some(Since { epoch, seq });
+                    let event = StreamEvent::new(id, &String::from_utf8_lossy(&json));
+                    write_record(&event, &mut out);
+                }
+                Piece::Bytes(Cow::Owned(out))
+            }
+        }
     }
 
     /// When there is something to [expire](Archive::expire).
@@ -190,11 +211,8 @@ impl Archive {
 
     /// The messages as plain values, oldest first. The last one is the room's latest.
     pub fn snapshot(&self, now: Tick) -> Vec<Remembered> {
-        let messages = self.index.iter().enumerate().map(|(i, entry)| {
-            let payload = entry.at + usize::from(entry.header);
-            // What the index knows, the log holds.
-            let parts = self.log.between(payload, self.start_of(i + 1));
-            let json = parts.unwrap_or_default().concat();
+        let messages = self.index.iter().enumerate().map(|(place, entry)| {
+            let json = self.payload(place).concat();
             Remembered {
                 left: entry.expires.since(now),
                 json: String::from_utf8_lossy(&json).into_owned(),
@@ -221,6 +239,17 @@ impl Archive {
         }
         self.log.shrink();
         self.index.shrink_to_fit();
+    }
+
+    /// What a message says, by its place in the index.
+    fn payload(&self, place: usize) -> [&[u8]; 2] {
+        let Some(entry) = self.index.get(place) else {
+            return [&[]; 2];
+        };
+        let payload = entry.at + usize::from(entry.header);
+        let payload = self.log.between(payload, self.start_of(place + 1));
+        // What the index knows, the log holds.
+        payload.unwrap_or_default()
     }
 
     /// Where a message begins, by its place in the index; behind the last is the end.
@@ -351,6 +380,21 @@ mod tests {
         let late = super::tests::archive(BOUNDS, 100);
         assert_eq!(before(&late, 98, 50, 400), ("message 97".to_owned(), false));
         assert_eq!(before(&late, 50, 50, 400), (String::new(), false));
+    }
+
+    #[test]
+    fn a_replay_is_what_was_said_in_either_framing() {
+        let archive = archive(BOUNDS, 7);
+        let event = |seq| format!("id: 00000000000000ff.{seq}\ndata: message {seq}\n\n");
+        for (since, want) in [(7, 8..8), (6, 7..8), (3, 4..8)] {
+            let span = archive.since(since).unwrap();
+            let events: String = want.map(event).collect();
+            let frames = archive.framed(span, Framing::WebSocket(None), 255);
+            let (from, to) = (span.from, span.to);
+            assert_eq!(frames, Piece::Archive { from, to });
+            let replay = archive.framed(span, Framing::EventStream, 255);
+            assert_eq!(replay, Piece::Bytes(Cow::Owned(events.into())));
+        }
     }
 
     #[test]

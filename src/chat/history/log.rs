@@ -5,8 +5,9 @@
 //! A [`Snapshot`] is the same state as plain values, which can be written to a disk or sent to another process.
 
 use super::archive::{Archive, Bounds, Remembered, Span};
+use crate::chat::format::framing::Framing;
 use crate::chat::format::v1::Since;
-use crate::feed::Lane;
+use crate::feed::{Lane, Piece};
 use crate::time::Tick;
 use crate::ws::Frame;
 
@@ -159,6 +160,12 @@ impl Log {
                 resumed: false,
             },
         })
+    }
+
+    /// A span of the archive as it is sent: see [`Archive::framed`].
+    pub fn framed(&self, span: Span, framing: Framing) -> Option<Piece> {
+        let archive = self.archive.as_ref()?;
+        Some(archive.framed(span, framing, self.epoch))
     }
 
     /// Writes a page of older messages: see [`Archive::write_before`].

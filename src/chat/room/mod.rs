@@ -11,6 +11,7 @@ mod stream;
 
 use crate::chat::format::compress::Compressor;
 use crate::chat::format::said::{Said, What};
+use crate::chat::format::v1::Since;
 use crate::chat::history::archive::Bounds;
 use crate::chat::history::log::{Log, Position, Stamp};
 use crate::chat::members::presence::Presence;
@@ -22,7 +23,7 @@ use crate::chat::{Encoding, Format};
 use crate::feed::{Lane, Offset};
 use crate::ids::{ConnectionKey, RoomKey};
 use crate::time::Tick;
-use crate::ws::{Frame, Message};
+use crate::ws::Message;
 
 /// Ticks for which a room waits for those who lag: long enough for a network or a processor that is busy
 /// elsewhere, and short enough for whoever would rather hold the others up.
@@ -225,7 +226,11 @@ impl Room {
             What::Binary(&[])
         };
 
-        let begins = self.publish(compressor, |format| {
+        let id = Since {
+            epoch: self.log.epoch(),
+            seq: stamp.seq,
+        };
+        let begins = self.publish(compressor, Some(id), |format| {
             Some(match (format, &plain) {
                 (Format::Plain, What::Text(text)) => Message::Text(text),
                 (Format::Plain, What::Binary(bytes)) => Message::Binary(bytes),
@@ -238,7 +243,7 @@ impl Room {
 
     /// Tells those who follow `chat.v1` something that is no message. Returns as [`Room::append`] does.
     pub(in crate::chat) fn announce(&mut self, json: &str, compressor: &mut Compressor) -> bool {
-        self.publish(compressor, |format| match format {
+        self.publish(compressor, None, |format| match format {
             Format::Plain => None,
             Format::ChatV1 => Some(Message::Text(json)),
         })
@@ -247,22 +252,20 @@ impl Room {
     fn publish<'m>(
         &mut self,
         compressor: &mut Compressor,
+        id: Option<Since>,
         message: impl Fn(Format) -> Option<Message<'m>>,
     ) -> bool {
         let begins = self.hand.something_new(self.members.len());
-        for encoding in Encoding::all() {
-            let Some(followed) = &mut self.lanes[encoding.index()] else {
+        for (followed, encoding) in self.lanes.iter_mut().zip(Encoding::all()) {
+            let Some(followed) = followed else {
                 continue;
             };
             if begins {
                 followed.begin_lap();
             }
-            match (message(encoding.format), encoding.window) {
-                (None, _) => {}
-                (Some(message), None) => followed.lane.push(&Frame::from(message)),
-                (Some(message), Some(window)) => {
-                    followed.lane.push(&compressor.frame(window, message));
-                }
+            if let Some(message) = message(encoding.format()) {
+                let framing = encoding.framing();
+                framing.push(message, id, compressor, &mut followed.lane);
             }
             followed.look_ahead();
         }

@@ -98,7 +98,7 @@ mod tests {
 
     /// A member of a room, which takes nothing.
     fn join(rooms: &mut Rooms, room: RoomKey) -> Place {
-        let encoding = Encoding::PLAIN;
+        let encoding = Encoding::Plain;
         let seat = rooms
             .get_mut(room)
             .unwrap()
@@ -147,7 +147,7 @@ mod tests {
         assert!(rooms.is_full(small), "it is on its way round");
         assert_eq!(rooms.cut_lanes(), 1);
         assert!(rooms.lanes() <= 15_000 && !rooms.is_full(small));
-        let left = |key| rooms.get(key).unwrap().lane(Encoding::PLAIN).unwrap().len();
+        let left = |key| rooms.get(key).unwrap().lane(Encoding::Plain).unwrap().len();
         assert_eq!((left(small), left(large)), (8_008, 0));
     }
 

@@ -3,7 +3,6 @@
 use super::Rooms;
 use crate::chat::format::said::{Said, What};
 use crate::chat::format::v1::{self, ClientRequest, Hello, Refused, ServerMessage, Since};
-use crate::chat::history::archive::Span;
 use crate::chat::history::log::Stamp;
 use crate::chat::members::name::{BadName, Called, Name, Wanted};
 use crate::chat::members::named;
@@ -11,6 +10,7 @@ use crate::chat::members::presence::Presence;
 use crate::chat::members::session::{Claim, Whereabouts};
 use crate::chat::room::chat_state::Renamed;
 use crate::chat::{Encoding, Format, Member, Place, Roster};
+use crate::feed::Piece;
 use crate::ids::{ConnectionKey, RoomKey};
 use crate::time::Tick;
 use crate::ws::Message;
@@ -45,8 +45,8 @@ pub struct Arrival {
 pub struct Greeting {
     /// Where and who it is.
     pub welcome: String,
-    /// What was said before, as a span of the room's archive.
-    pub replay: Span,
+    /// What was said before.
+    pub replay: Piece,
     /// What was wrong with the name that it wanted.
     pub refused: Option<String>,
 }
@@ -90,7 +90,7 @@ impl Rooms {
         let is_there = |key: &ConnectionKey| {
             roster.member(*key).is_some_and(|member| {
                 (member.place.room, member.number) == (room, claim.session.number)
-                    && member.place.encoding.format == Format::ChatV1
+                    && member.place.encoding.format() == Format::ChatV1
             })
         };
         let moved = match self.sessions.whereabouts(claim.session) {
@@ -128,7 +128,7 @@ impl Rooms {
             hello,
             number,
         } = newcomer;
-        let speaks_chat = match encoding.format {
+        let speaks_chat = match encoding.format() {
             Format::Plain => false,
             Format::ChatV1 => true,
         };
@@ -203,10 +203,11 @@ impl Rooms {
             ping: u64::try_from(self.ping_interval.as_millis()).unwrap_or(u64::MAX),
             max_message: self.limits.max_message,
         };
+        let framing = member.place.encoding.framing();
         let refused = bad_name.map(|bad| ServerMessage::from(&Refused::from(bad)).to_json());
         Some(Greeting {
             welcome: welcome.to_json(),
-            replay: replay.span,
+            replay: room.log.framed(replay.span, framing)?,
             refused,
         })
     }
@@ -221,7 +222,7 @@ impl Rooms {
         roster: &dyn Roster,
         (now, time): (Tick, u64),
     ) -> Verdict<'a> {
-        let format = member.place.encoding.format;
+        let format = member.place.encoding.format();
         let say = |what, id| {
             Verdict::Say(Said {
                 member: member.number,
@@ -343,7 +344,7 @@ impl Rooms {
             return;
         };
         memory.depart(key, member, roster, now);
-        match member.place.encoding.format {
+        match member.place.encoding.format() {
             Format::Plain => {}
             Format::ChatV1 => {
                 let gone = Whereabouts::Gone {

@@ -348,8 +348,8 @@ pub(in crate::chat) mod tests {
             let room = rooms.get_mut(tea).unwrap();
             Place {
                 room: tea,
-                seat: room.join(ConnectionKey(key), Encoding::PLAIN),
-                encoding: Encoding::PLAIN,
+                seat: room.join(ConnectionKey(key), Encoding::Plain),
+                encoding: Encoding::Plain,
             }
         });
         let moved = rooms.leave(ann, None, Tick(0));

@@ -1,5 +1,7 @@
 //! How a client introduces itself: the parameters of its URL.
 
+use std::fmt;
+
 use crate::chat::members::session::Token;
 
 /// What a client says about itself when it connects. All of it is optional.
@@ -20,6 +22,12 @@ pub struct Since {
     pub epoch: u64,
     /// Of the message; 0 if it has heard none.
     pub seq: u64,
+}
+
+impl fmt::Display for Since {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}.{}", self.epoch, self.seq)
+    }
 }
 
 impl<'a> Hello<'a> {
