@@ -135,7 +135,7 @@ impl House {
         let when = (self.now, time);
         match self
             .rooms
-            .hear(&person.member, message, waits, &self.people, when)
+            .judge(&person.member, message, waits, &self.people, when)
         {
             Verdict::Say(said) => {
                 let seq = self.rooms.get(place.room).unwrap().position().seq + 1;
@@ -144,7 +144,7 @@ impl House {
                     .append(place.room, &said, Stamp { seq, time }, now);
             }
             Verdict::Answer(json) => self.tell(key, &json),
-            Verdict::Long(question, json) => {
+            Verdict::LongAnswer(question, json) => {
                 self.tell(key, &json);
                 self.people.get_mut(&key).unwrap().answered.push(question);
             }
@@ -178,7 +178,7 @@ impl House {
     fn pass(&mut self, ticks: u32) {
         for _ in 0..ticks {
             self.now = self.now.after(1);
-            self.rooms.call(&self.people, self.now);
+            self.rooms.run_due(&self.people, self.now);
         }
     }
 
@@ -348,7 +348,7 @@ fn a_room_of_plain_members_remembers_nothing() {
         .rooms
         .get(house.people[&plain].member.place.room)
         .unwrap();
-    assert!(room.memory.is_none() && room.lane(Encoding::ChatV1).is_none());
+    assert!(room.chat.is_none() && room.lane(Encoding::ChatV1).is_none());
     assert_eq!((house.rooms.due(), house.rooms.archived()), (None, 0));
     house.go(plain);
     assert!(house.rooms.is_empty());

@@ -36,7 +36,7 @@ impl<N: Network> Server<N> {
         let Ok(room_key) = self.rooms.enter(&upgrade.room) else {
             return self.refuse(key, Refusal::TooManyRooms);
         };
-        if !rest.is_empty() && self.rooms.is_deaf(room_key, self.tick()) {
+        if !rest.is_empty() && self.rooms.is_paused(room_key, self.tick()) {
             // A client waits for our answer before it sends anything (RFC 6455, section 4.1). This one did not, and
             // what it has sent needs space in the room, because it cannot be unread.
             return self.refuse(key, Refusal::Full);

@@ -19,7 +19,7 @@ impl<N: Network> Server<N> {
         };
         let due = open.rate.paid_at(connection.last_received, &self.limits);
         let room = open.member.place.room;
-        let is_deaf = self.rooms.is_deaf(room, now);
+        let is_deaf = self.rooms.is_paused(room, now);
         if due <= now && !is_deaf {
             return false;
         }
@@ -75,7 +75,7 @@ impl<N: Network> Server<N> {
         if self.paused.has_no_rooms() {
             return;
         }
-        if self.rooms.is_deaf(room, self.tick()) {
+        if self.rooms.is_paused(room, self.tick()) {
             return self.set_room_deadline(room);
         }
         for connection in self.paused.take_room(room) {

@@ -281,7 +281,7 @@ impl<N: Network> Server<N> {
                 let lags = |c: &&Connection<N::Socket>| follow(c) && c.flags.has(Flags::LAGS);
                 let cursors = holders().filter(lags).map(|c| c.outbox().cursor());
                 ensure!(
-                    room.is_right_about(encoding, cursors),
+                    room.counts_slow_right(encoding, cursors),
                     "{key:?} has wrong counts of its lagging subscribers"
                 );
                 ensure!(
@@ -303,7 +303,7 @@ impl<N: Network> Server<N> {
             ensure!(
                 self.rooms
                     .get(room)
-                    .is_some_and(|it| it.is_busy() || it.waits(self.tick()) && is_awaited),
+                    .is_some_and(|it| it.is_busy() || it.waits_for_slow(self.tick()) && is_awaited),
                 "{paused:?} are paused by {room:?}, which will never be read again"
             );
         }

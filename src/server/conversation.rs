@@ -67,7 +67,7 @@ impl<N: Network> Server<N> {
         let Some(member) = roster.member(key) else {
             return 0;
         };
-        let verdict = self.rooms.hear(member, message, waits, roster, when);
+        let verdict = self.rooms.judge(member, message, waits, roster, when);
         match verdict {
             Verdict::Say(said) => {
                 let room = member.place.room;
@@ -89,7 +89,7 @@ impl<N: Network> Server<N> {
                 self.answer(key, &json);
                 json.len()
             }
-            Verdict::Long(question, json) => {
+            Verdict::LongAnswer(question, json) => {
                 self.answer(key, &json);
                 if let Some(mut connection) = self.connections.live_mut(key) {
                     connection.flags.set(Flags::asked(question));

@@ -28,7 +28,7 @@ impl<N: Network> Server<N> {
     fn call_rooms(&mut self) {
         if self.rooms_due().is_some_and(|due| due <= self.now) {
             let now = self.tick();
-            for room in self.rooms.call(&self.connections, now) {
+            for room in self.rooms.run_due(&self.connections, now) {
                 self.run_queue.push(room, self.now);
             }
         }

@@ -8,7 +8,7 @@ use crate::chat::{Member, Roster};
 use crate::ids::ConnectionKey;
 use crate::time::Tick;
 
-/// A room's memory. It stays when everybody has left, until the room is closed.
+/// A room's chat. It stays when everybody has left, until the room is closed.
 #[derive(Debug)]
 pub(in crate::chat) struct ChatState {
     pub(in crate::chat) names: Names,

@@ -1,6 +1,6 @@
 //! One room: who is in it, and what is said there.
 //!
-//! [`Rooms::hear`](super::Rooms::hear) judges what a member says, and `Room::append` alone puts it on the
+//! [`Rooms::judge`](super::Rooms::judge) judges what a member says, and `Room::append` alone puts it on the
 //! lanes and into the archive. A lane comes with its first follower and goes with its last. The room also
 //! counts how far its hand has offered each lane to everybody, which is what decides how much the lanes may
 //! forget, and whether the room is full.
@@ -59,7 +59,7 @@ pub struct Room {
     path: Box<str>,
     pub(in crate::chat) members: Vec<ConnectionKey>,
     lanes: [Option<Box<Stream>>; Encoding::COUNT],
-    hand: Round,
+    round: Round,
     /// Since when it waits for those who lag, as far as anybody has asked.
     waits_since: Option<Tick>,
     /// It waits for nobody before this.
@@ -70,7 +70,7 @@ pub struct Room {
     pub(in crate::chat) log: Log,
     /// Members that have not departed. The others only wait for their last bytes.
     present: u32,
-    pub(in crate::chat) memory: Option<Box<ChatState>>,
+    pub(in crate::chat) chat: Option<Box<ChatState>>,
 }
 
 impl Room {
@@ -80,14 +80,14 @@ impl Room {
             path: path.into(),
             members: Vec::new(),
             lanes: Default::default(),
-            hand: Round::default(),
+            round: Round::default(),
             waits_since: None,
             impatient_until: Tick(0),
             fresh: 0,
             room_buffer,
             log,
             present: 0,
-            memory: None,
+            chat: None,
         }
     }
 
@@ -110,11 +110,11 @@ impl Room {
     pub(in crate::chat) fn join(&mut self, key: ConnectionKey, encoding: Encoding) -> u32 {
         let seat = self.members.len();
         self.members.push(key);
-        self.hand.joined();
+        self.round.joined();
         self.present += 1;
         self.lanes[encoding.index()]
             .get_or_insert_with(|| Box::new(Stream::new(self.room_buffer)))
-            .followers += 1;
+            .subscribers += 1;
         seat as u32
     }
 
@@ -130,12 +130,12 @@ impl Room {
             return None;
         }
         self.members.swap_remove(seat);
-        self.hand.left(self.members.len());
-        let followed = &mut self.lanes[encoding.index()];
-        if let Some(there) = followed {
-            there.followers -= 1;
-            if there.followers == 0 {
-                *followed = None;
+        self.round.left(self.members.len());
+        let stream = &mut self.lanes[encoding.index()];
+        if let Some(there) = stream {
+            there.subscribers -= 1;
+            if there.subscribers == 0 {
+                *stream = None;
             }
         }
         if self.members.len() < self.members.capacity() / 4 {
@@ -148,7 +148,7 @@ impl Room {
     pub fn lane(&self, encoding: Encoding) -> Option<&Lane> {
         self.lanes[encoding.index()]
             .as_ref()
-            .map(|followed| &followed.lane)
+            .map(|stream| &stream.lane)
     }
 
     /// How far the room has come.
@@ -168,7 +168,7 @@ impl Room {
 
     /// When there is something to announce or to forget.
     pub(in crate::chat) fn due(&self) -> Option<Tick> {
-        let announcement = self.memory.as_ref().and_then(|memory| memory.due());
+        let announcement = self.chat.as_ref().and_then(|chat| chat.due());
         announcement.into_iter().chain(self.log.due()).min()
     }
 
@@ -183,11 +183,10 @@ impl Room {
     /// Opens the memory, if need be. Who is here already counts as announced.
     pub(in crate::chat) fn remember(&mut self, random: u128, bounds: Bounds, now: Tick) {
         self.log.open_archive(bounds);
-        let memory = self
-            .memory
+        let chat = self
+            .chat
             .get_or_insert_with(|| Box::new(ChatState::new(random)));
-        memory
-            .presence
+        chat.presence
             .get_or_insert_with(|| Presence::new(self.present, now));
     }
 
@@ -197,7 +196,7 @@ impl Room {
     }
 
     /// Whether somebody follows a stream of this format.
-    pub(in crate::chat) fn is_heard(&self, format: Format) -> bool {
+    pub(in crate::chat) fn has_subscribers(&self, format: Format) -> bool {
         format
             .encodings()
             .any(|encoding| self.lanes[encoding.index()].is_some())
@@ -214,13 +213,13 @@ impl Room {
         compressor: &mut Compressor,
     ) -> bool {
         // Each form is made once, and only if somebody hears it, now or later.
-        let is_json_heard = self.log.is_archived() || self.is_heard(Format::ChatV1);
-        let json = if is_json_heard {
+        let is_json_wanted = self.log.is_archived() || self.has_subscribers(Format::ChatV1);
+        let json = if is_json_wanted {
             said.to_json(stamp, limit)
         } else {
             String::new()
         };
-        let plain = if self.is_heard(Format::Plain) {
+        let plain = if self.has_subscribers(Format::Plain) {
             said.to_plain()
         } else {
             What::Binary(&[])
@@ -255,19 +254,19 @@ impl Room {
         id: Option<Since>,
         message: impl Fn(Format) -> Option<Message<'m>>,
     ) -> bool {
-        let begins = self.hand.something_new(self.members.len());
-        for (followed, encoding) in self.lanes.iter_mut().zip(Encoding::all()) {
-            let Some(followed) = followed else {
+        let begins = self.round.something_new(self.members.len());
+        for (stream, encoding) in self.lanes.iter_mut().zip(Encoding::all()) {
+            let Some(stream) = stream else {
                 continue;
             };
             if begins {
-                followed.begin_lap();
+                stream.begin_round();
             }
             if let Some(message) = message(encoding.format()) {
                 let framing = encoding.framing();
-                framing.push(message, id, compressor, &mut followed.lane);
+                framing.push(message, id, compressor, &mut stream.lane);
             }
-            followed.look_ahead();
+            stream.advance_milestone();
         }
         self.fresh = if begins { 1 } else { self.fresh + 1 };
         begins
@@ -276,31 +275,31 @@ impl Room {
     /// Whether so much is waiting that nothing more may be heard here until the hand has come round:
     /// then nobody falls behind but by not reading.
     pub fn is_full(&self) -> bool {
-        self.followed()
-            .any(|followed| followed.lane.end() - followed.offered > followed.lane.limit() / 2)
+        self.streams()
+            .any(|stream| stream.lane.end() - stream.offered > stream.lane.limit() / 2)
     }
 
     /// Whether nothing more is to be heard here until those who lag have come on, or it has waited long enough
     /// for them: then nobody falls behind but by not reading for so long.
-    pub fn waits(&self, now: Tick) -> bool {
-        now >= self.impatient_until && self.followed().any(Stream::waits)
+    pub fn waits_for_slow(&self, now: Tick) -> bool {
+        now >= self.impatient_until && self.streams().any(Stream::waits)
     }
 
     /// Until when it waits for those who lag, if it does.
     pub(in crate::chat) fn waits_until(&mut self, now: Tick) -> Option<Tick> {
-        if !self.waits(now) {
+        if !self.waits_for_slow(now) {
             return None;
         }
         Some(self.waits_since.get_or_insert(now).after(PATIENCE))
     }
 
     /// Goes on if it has waited long enough for those who lag.
-    pub(in crate::chat) fn wait_no_longer(&mut self, now: Tick) {
+    pub(in crate::chat) fn stop_waiting(&mut self, now: Tick) {
         if self.waits_until(now).is_some_and(|until| until <= now) {
             self.waits_since = None;
             self.impatient_until = now.after(IMPATIENCE);
-            for followed in self.lanes.iter_mut().flatten() {
-                followed.give_up();
+            for stream in self.lanes.iter_mut().flatten() {
+                stream.abandon();
             }
         }
     }
@@ -308,8 +307,8 @@ impl Room {
     /// What came since the present lap began.
     pub(in crate::chat) fn backlog(&self) -> Backlog {
         let bytes = self
-            .followed()
-            .map(|followed| followed.lane.end() - followed.lap_began)
+            .streams()
+            .map(|stream| stream.lane.end() - stream.round_began)
             .max();
         Backlog {
             messages: self.fresh,
@@ -319,46 +318,44 @@ impl Room {
 
     /// Bytes of heap that the lanes reserve.
     pub fn reserved(&self) -> usize {
-        self.followed()
-            .map(|followed| followed.lane.reserved())
-            .sum()
+        self.streams().map(|stream| stream.lane.reserved()).sum()
     }
 
     /// The next member that is to be offered what is new, and what that visit completes. Every visit
-    /// is reported by [`Room::visited`], and then by [`Room::came_round`] if it completes something.
+    /// is reported by [`Room::visited`], and then by [`Room::round_ended`] if it completes something.
     pub(in crate::chat) fn advance(&mut self) -> Option<(ConnectionKey, Ends)> {
-        let visit = self.hand.advance(self.members.len())?;
+        let visit = self.round.advance(self.members.len())?;
         Some((*self.members.get(visit.place)?, visit.ends))
     }
 
     /// Whether somebody is still to be offered the latest.
     pub fn is_busy(&self) -> bool {
-        self.hand.is_busy()
+        self.round.is_busy()
     }
 
     /// A member was offered everything there is, and its cursor stands here now.
     pub(in crate::chat) fn visited(&mut self, encoding: Encoding, cursor: Offset) {
-        if let Some(followed) = &mut self.lanes[encoding.index()] {
-            followed.low = followed.low.min(cursor);
+        if let Some(stream) = &mut self.lanes[encoding.index()] {
+            stream.low = stream.low.min(cursor);
         }
     }
 
     /// The hand has completed a lap, or everything: forgets what everybody has taken.
-    pub(in crate::chat) fn came_round(&mut self, ends: Ends) {
-        let nobody_lags = self.lagging() == 0;
-        for followed in self.lanes.iter_mut().flatten() {
+    pub(in crate::chat) fn round_ended(&mut self, ends: Ends) {
+        let none_slow = self.slow() == 0;
+        for stream in self.lanes.iter_mut().flatten() {
             match ends {
                 Ends::Nothing => return,
-                Ends::Lap => followed.lap_ended(),
-                Ends::Everything => followed.all_offered(nobody_lags),
+                Ends::Round => stream.round_ended(),
+                Ends::Everything => stream.all_offered(none_slow),
             }
         }
         self.fresh = 0;
     }
 
     /// Members whose sockets did not take all that they were offered.
-    pub fn lagging(&self) -> u32 {
-        self.followed().map(|followed| followed.lagging).sum()
+    pub fn slow(&self) -> u32 {
+        self.streams().map(|stream| stream.slow).sum()
     }
 
     /// A member took some of what it was offered, or leaves: where its cursor stood if it lagged, and where
@@ -369,45 +366,45 @@ impl Room {
         from: Option<Offset>,
         to: Option<Offset>,
     ) {
-        if let Some(followed) = &mut self.lanes[encoding.index()] {
-            followed.cursor_moved(from, to);
+        if let Some(stream) = &mut self.lanes[encoding.index()] {
+            stream.cursor_moved(from, to);
         }
-        if self.waits_since.is_some() && !self.followed().any(Stream::waits) {
+        if self.waits_since.is_some() && !self.streams().any(Stream::waits) {
             self.waits_since = None;
         }
-        if from.is_some() && self.lagging() == 0 && !self.hand.is_busy() {
-            for followed in self.lanes.iter_mut().flatten() {
-                followed.all_offered(true);
+        if from.is_some() && self.slow() == 0 && !self.round.is_busy() {
+            for stream in self.lanes.iter_mut().flatten() {
+                stream.all_offered(true);
             }
         }
     }
 
     /// Whether these are the cursors of those who lag, as far as the room keeps count: for tests.
     #[cfg(any(test, feature = "census"))]
-    pub(crate) fn is_right_about(
+    pub(crate) fn counts_slow_right(
         &self,
         encoding: Encoding,
         cursors: impl Iterator<Item = Offset>,
     ) -> bool {
-        let followed = self.lanes[encoding.index()].as_ref();
-        followed.is_some_and(|followed| followed.is_right_about(cursors))
+        let stream = self.lanes[encoding.index()].as_ref();
+        stream.is_some_and(|stream| stream.counts_slow_right(cursors))
     }
 
     /// Bytes of the lanes that everybody has been offered, and only those who lag still want.
-    pub(in crate::chat) fn wanted_by_laggards(&self) -> usize {
-        self.followed()
-            .map(|followed| followed.offered - followed.lane.start())
+    pub(in crate::chat) fn wanted_by_slow(&self) -> usize {
+        self.streams()
+            .map(|stream| stream.offered - stream.lane.start())
             .sum()
     }
 
     /// Forgets what only those who lag still want: they have fallen behind.
     pub(in crate::chat) fn cut(&mut self) {
-        for followed in self.lanes.iter_mut().flatten() {
-            followed.lane.forget(followed.offered);
+        for stream in self.lanes.iter_mut().flatten() {
+            stream.lane.forget(stream.offered);
         }
     }
 
-    fn followed(&self) -> impl Iterator<Item = &Stream> {
+    fn streams(&self) -> impl Iterator<Item = &Stream> {
         self.lanes.iter().flatten().map(Box::as_ref)
     }
 }

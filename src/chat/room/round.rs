@@ -1,12 +1,12 @@
-//! The hand that goes around a room and offers each member what is new.
+//! The round that goes around a room and offers each member what is new.
 //!
-//! Something new sets `remaining` to the number of members, and the hand goes on from where it stands,
+//! Something new sets `remaining` to the number of members, and the round goes on from where it stands,
 //! so that under load each visit carries all that has gathered. A *lap* is one whole round while
 //! anything remains. Two facts follow from counting alone: once nothing remains, everybody has been
 //! offered everything; and at the end of a lap everybody has been offered all that was there when the
 //! lap began.
 
-/// Where a room's hand stands, and how far it still has to go.
+/// Where a room's round stands, and how far it still has to go.
 #[derive(Debug, Default)]
 pub(in crate::chat) struct Round {
     /// The place it visits next, unless that is past the last: then it is the first.
@@ -15,10 +15,10 @@ pub(in crate::chat) struct Round {
     remaining: usize,
     /// Places to visit until the present lap is over. At least `remaining` unless the lap is older
     /// than the latest.
-    lap: usize,
+    left_in_round: usize,
 }
 
-/// One step of the hand.
+/// One step of the round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::chat) struct Visit {
     /// The place to visit.
@@ -30,10 +30,10 @@ pub(in crate::chat) struct Visit {
 /// What a visit completes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
-    /// Neither: the hand is on its way.
+    /// Neither: the round is on its way.
     Nothing,
     /// A lap, and another begins: there is something that some have not been offered.
-    Lap,
+    Round,
     /// Everything: all have been offered all.
     Everything,
 }
@@ -48,7 +48,7 @@ impl Round {
     pub(in crate::chat) fn something_new(&mut self, members: usize) -> bool {
         let idle = self.remaining == 0;
         if idle {
-            self.lap = members;
+            self.left_in_round = members;
         }
         self.remaining = members;
         idle
@@ -62,13 +62,13 @@ impl Round {
         let place = if self.at < members { self.at } else { 0 };
         self.at = place + 1;
         self.remaining -= 1;
-        self.lap = self.lap.saturating_sub(1);
+        self.left_in_round = self.left_in_round.saturating_sub(1);
         let ends = if self.remaining == 0 {
-            self.lap = 0;
+            self.left_in_round = 0;
             Ends::Everything
-        } else if self.lap == 0 {
-            self.lap = members;
-            Ends::Lap
+        } else if self.left_in_round == 0 {
+            self.left_in_round = members;
+            Ends::Round
         } else {
             Ends::Nothing
         };
@@ -79,15 +79,15 @@ impl Round {
     pub(in crate::chat) fn joined(&mut self) {
         if self.is_busy() {
             self.remaining += 1;
-            self.lap += 1;
+            self.left_in_round += 1;
         }
     }
 
     /// A member left, and the last took its place, so that `members` are still there. The one that
-    /// moved must be offered what there is at once: it may have moved behind the hand.
+    /// moved must be offered what there is at once: it may have moved behind the round.
     pub(in crate::chat) fn left(&mut self, members: usize) {
         self.remaining = self.remaining.min(members);
-        self.lap = self.lap.min(members);
+        self.left_in_round = self.left_in_round.min(members);
     }
 }
 
@@ -99,38 +99,38 @@ mod tests {
 
     #[test]
     fn a_hand_at_rest_visits_nobody() {
-        let mut hand = Round::default();
-        assert_eq!(hand.advance(5), None);
-        assert!(hand.something_new(2));
+        let mut round = Round::default();
+        assert_eq!(round.advance(5), None);
+        assert!(round.something_new(2));
         assert_eq!(
-            hand.advance(2),
+            round.advance(2),
             Some(Visit {
                 place: 0,
                 ends: Ends::Nothing
             })
         );
         assert_eq!(
-            hand.advance(2),
+            round.advance(2),
             Some(Visit {
                 place: 1,
                 ends: Ends::Everything
             })
         );
-        assert_eq!(hand.advance(2), None);
+        assert_eq!(round.advance(2), None);
     }
 
     #[test]
     fn something_new_on_the_way_makes_the_way_longer_but_not_the_lap() {
-        let mut hand = Round::default();
-        hand.something_new(3);
-        hand.advance(3);
-        assert!(!hand.something_new(3));
-        let rest: Vec<_> = std::iter::from_fn(|| hand.advance(3))
+        let mut round = Round::default();
+        round.something_new(3);
+        round.advance(3);
+        assert!(!round.something_new(3));
+        let rest: Vec<_> = std::iter::from_fn(|| round.advance(3))
             .map(|v| (v.place, v.ends))
             .collect();
         assert_eq!(
             rest,
-            [(1, Ends::Nothing), (2, Ends::Lap), (0, Ends::Everything)]
+            [(1, Ends::Nothing), (2, Ends::Round), (0, Ends::Everything)]
         );
     }
 
@@ -154,34 +154,34 @@ mod tests {
                 1 => any::<prop::sample::Index>().prop_map(Step::Leave),
             ], 1..200),
         ) {
-            let mut hand = Round::default();
+            let mut round = Round::default();
             let mut offered = vec![0u32; members];
-            let (mut latest, mut lap_began) = (0, 0);
+            let (mut latest, mut round_began) = (0, 0);
             for step in steps {
                 match step {
                     Step::Say => {
                         let before = latest;
                         latest += 1;
-                        if hand.something_new(offered.len()) && !offered.is_empty() {
-                            lap_began = before;
+                        if round.something_new(offered.len()) && !offered.is_empty() {
+                            round_began = before;
                         }
                     }
                     Step::Visit => {
-                        let Some(visit) = hand.advance(offered.len()) else { continue };
+                        let Some(visit) = round.advance(offered.len()) else { continue };
                         offered[visit.place] = latest;
                         let least = offered.iter().copied().min().unwrap_or(latest);
                         match visit.ends {
                             Ends::Nothing => {}
-                            Ends::Lap => {
-                                prop_assert!(least >= lap_began);
-                                lap_began = latest;
+                            Ends::Round => {
+                                prop_assert!(least >= round_began);
+                                round_began = latest;
                             }
                             Ends::Everything => prop_assert_eq!(least, latest),
                         }
                     }
                     Step::Join => {
                         offered.push(latest);
-                        hand.joined();
+                        round.joined();
                     }
                     Step::Leave(which) => {
                         if offered.is_empty() {
@@ -192,7 +192,7 @@ mod tests {
                         if let Some(moved) = offered.get_mut(place) {
                             *moved = latest;
                         }
-                        hand.left(offered.len());
+                        round.left(offered.len());
                     }
                 }
             }

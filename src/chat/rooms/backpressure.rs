@@ -29,9 +29,9 @@ impl Rooms {
     }
 
     /// Whether nobody is to be heard in a room for now: it is full, or it waits for those who lag.
-    pub fn is_deaf(&self, key: RoomKey, now: Tick) -> bool {
+    pub fn is_paused(&self, key: RoomKey, now: Tick) -> bool {
         self.get(key)
-            .is_some_and(|room| self.fills(room) || room.waits(now))
+            .is_some_and(|room| self.fills(room) || room.waits_for_slow(now))
     }
 
     /// Until when a room waits for those who lag, if it does.
@@ -42,7 +42,7 @@ impl Rooms {
     /// A room goes on if it has waited long enough for those who lag.
     pub fn stop_waiting(&mut self, key: RoomKey, now: Tick) {
         if let Some(room) = self.get_mut(key) {
-            room.wait_no_longer(now);
+            room.stop_waiting(now);
         }
     }
 
@@ -56,7 +56,7 @@ impl Rooms {
         let mut largest: BinaryHeap<(usize, RoomKey)> = self
             .lanes
             .keys()
-            .filter_map(|key| Some((self.get(key)?.wanted_by_laggards(), key)))
+            .filter_map(|key| Some((self.get(key)?.wanted_by_slow(), key)))
             .filter(|(wanted, _)| *wanted > 0)
             .collect();
         let mut cut = 0;

@@ -69,7 +69,7 @@ pub enum Verdict<'a> {
     /// The member alone is to be told this.
     Answer(String),
     /// Likewise; and until it has taken this, it is to have no other answer to such a question.
-    Long(Question, String),
+    LongAnswer(Question, String),
     /// The member is to be called this, as far as it can be; `None` is `guest-N`: see [`Rooms::rename`].
     Rename(Option<Name>),
     /// Nothing.
@@ -155,9 +155,9 @@ impl Rooms {
         };
 
         let name = room
-            .memory
+            .chat
             .as_mut()
-            .and_then(|memory| memory.arrive(key, number, wanted, left, roster, now));
+            .and_then(|chat| chat.arrive(key, number, wanted, left, roster, now));
         let seat = room.join(key, encoding);
         self.vacant.cancel(room_key);
         let member = Member {
@@ -188,7 +188,7 @@ impl Rooms {
         bad_name: Option<BadName>,
     ) -> Option<Greeting> {
         let room = self.get(member.place.room)?;
-        let memory = room.memory.as_ref()?;
+        let chat = room.chat.as_ref()?;
         let replay = room.log.replay(since, self.limits.history)?;
         let session = room.session(member.number);
         let welcome = ServerMessage::Welcome {
@@ -199,7 +199,7 @@ impl Rooms {
             epoch: room.log.epoch(),
             seq: room.log.seq(),
             resumed: replay.resumed,
-            online: memory.presence.as_ref().map_or(0, Presence::online),
+            online: chat.presence.as_ref().map_or(0, Presence::online),
             ping: u64::try_from(self.ping_interval.as_millis()).unwrap_or(u64::MAX),
             max_message: self.limits.max_message,
         };
@@ -212,9 +212,9 @@ impl Rooms {
         })
     }
 
-    /// Judges what a member says. `waits`: whether it has not yet taken an earlier [`Verdict::Long`] of this
+    /// Judges what a member says. `waits`: whether it has not yet taken an earlier [`Verdict::LongAnswer`] of this
     /// kind. `time` is in milliseconds since 1970.
-    pub fn hear<'a>(
+    pub fn judge<'a>(
         &mut self,
         member: &'a Member,
         message: Message<'a>,
@@ -243,14 +243,14 @@ impl Rooms {
             return Verdict::Nothing;
         };
         let session = room.session(member.number);
-        let Some(memory) = &mut room.memory else {
+        let Some(chat) = &mut room.chat else {
             return Verdict::Nothing;
         };
         match request {
             Ok(ClientRequest::Message { text, id }) => {
                 let heard = id
                     .as_deref()
-                    .and_then(|id| Some((id, self.heard.seq(session, id, now)?)));
+                    .and_then(|id| Some((id, self.dedup.seq(session, id, now)?)));
                 match heard {
                     Some((id, seq)) => answer(ServerMessage::Accepted { id, seq }),
                     None => say(What::Text(text), id),
@@ -269,16 +269,16 @@ impl Rooms {
             }
             Ok(ClientRequest::Who) => {
                 let members = room.members.iter().filter_map(|&key| roster.member(key));
-                let names = memory
+                let names = chat
                     .presence
                     .as_ref()
                     .and_then(|presence| presence.who(named(members)));
-                let online = memory.presence.as_ref().map_or(0, Presence::online);
+                let online = chat.presence.as_ref().map_or(0, Presence::online);
                 let who = ServerMessage::Who {
                     online,
                     names: names.as_deref(),
                 };
-                Verdict::Long(Question::Who, who.to_json())
+                Verdict::LongAnswer(Question::Who, who.to_json())
             }
             Ok(ClientRequest::History { .. }) if waits(Question::History) => {
                 answer(ServerMessage::from(&Refused::BUSY))
@@ -287,7 +287,7 @@ impl Rooms {
                 let before = before.unwrap_or(u64::MAX);
                 let log = &room.log;
                 let json = v1::history(|out| log.write_before(before, limit, HISTORY_ANSWER, out));
-                Verdict::Long(Question::History, json)
+                Verdict::LongAnswer(Question::History, json)
             }
             Ok(ClientRequest::Ping) => answer(ServerMessage::Pong { time }),
             Err(refused) => answer(ServerMessage::from(&refused)),
@@ -305,12 +305,12 @@ impl Rooms {
         now: Tick,
     ) -> Option<(Option<Name>, Option<String>)> {
         let room = self.rooms.get_mut(member.place.room.0 as usize)?;
-        let memory = room.memory.as_mut()?;
-        let name = match memory.rename(key, member, wanted, roster, now) {
+        let chat = room.chat.as_mut()?;
+        let name = match chat.rename(key, member, wanted, roster, now) {
             Renamed::To(name) => name,
             Renamed::No => return None,
         };
-        let presence = memory.presence.as_ref();
+        let presence = chat.presence.as_ref();
         let untold = presence.filter(|presence| !presence.tells_renaming(member.number));
         let answer = untold.map(|presence| renamed(presence, member, name.as_ref()));
         self.settle(member.place.room);
@@ -327,7 +327,7 @@ impl Rooms {
         let begins = room.append(said, stamp, now, limit, &mut self.compressor);
         if let Some(id) = &said.id {
             let session = room.session(said.member);
-            self.heard.note(session, id, stamp.seq, now);
+            self.dedup.note(session, id, stamp.seq, now);
         }
         self.settle(room_key);
         begins
@@ -340,10 +340,10 @@ impl Rooms {
         };
         let session = room.session(member.number);
         room.departed();
-        let Some(memory) = &mut room.memory else {
+        let Some(chat) = &mut room.chat else {
             return;
         };
-        memory.depart(key, member, roster, now);
+        chat.depart(key, member, roster, now);
         match member.place.encoding.format() {
             Format::Plain => {}
             Format::ChatV1 => {

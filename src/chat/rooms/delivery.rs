@@ -25,7 +25,7 @@ impl Rooms {
     pub fn round_ended(&mut self, key: RoomKey, ends: Ends) -> Option<Backlog> {
         let room = self.get_mut(key)?;
         let backlog = room.backlog();
-        room.came_round(ends);
+        room.round_ended(ends);
         let reserved = room.reserved();
         self.lanes.set(key, reserved);
         Some(backlog)

@@ -43,7 +43,7 @@ pub struct Rooms {
     ping_interval: Duration,
     random: Random,
     sessions: Sessions,
-    heard: DedupWindow,
+    dedup: DedupWindow,
     compressor: Compressor,
     /// When rooms have something to announce or to forget.
     agenda: Schedule<RoomKey>,
@@ -151,7 +151,7 @@ impl Rooms {
             entered: RoomKey::default(),
             hasher: SipHasher13::new_with_key(&random.bits128().to_le_bytes()),
             sessions: Sessions::new(random.bits128(), RoomLimits::SESSIONS, limits.ttl()),
-            heard: DedupWindow::new(random.bits128(), RoomLimits::SESSIONS),
+            dedup: DedupWindow::new(random.bits128(), RoomLimits::SESSIONS),
             compressor: Compressor::new(limits.compression_level, limits.compression_threshold),
             random,
             limits,
@@ -258,13 +258,13 @@ impl Rooms {
         let room = self.rooms.get_mut(place.room.0 as usize)?;
         room.cursor_moved(place.encoding, lagged, None);
         let moved = room.leave(place.seat, place.encoding);
-        let (is_empty, is_chat_followed) = (room.is_empty(), room.is_heard(Format::ChatV1));
-        match &mut room.memory {
+        let (is_empty, is_chat_followed) = (room.is_empty(), room.has_subscribers(Format::ChatV1));
+        match &mut room.chat {
             None if is_empty => self.close(place.room),
             None => self.settle(place.room),
-            Some(memory) => {
+            Some(chat) => {
                 if !is_chat_followed {
-                    memory.presence = None;
+                    chat.presence = None;
                 }
                 if is_empty {
                     self.vacant.set(place.room, now);
@@ -284,7 +284,7 @@ impl Rooms {
             return;
         };
         self.lanes.set(key, room.reserved());
-        if room.memory.is_some() {
+        if room.chat.is_some() {
             let vacant = self.vacant.get(key);
             let closes = vacant.map(|since| since.after(self.limits.ttl()));
             let due = room.due().into_iter().chain(closes).min();

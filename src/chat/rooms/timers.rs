@@ -9,41 +9,41 @@ use crate::ids::RoomKey;
 use crate::time::Tick;
 
 /// Rooms that are called in one go: the others wait for the next.
-const CALLS: usize = 64;
+const ROOMS_AT_ONCE: usize = 64;
 
 impl Rooms {
-    /// When [`Rooms::call`] is to be called.
+    /// When [`Rooms::run_due`] is to be called.
     pub fn due(&self) -> Option<Tick> {
         let agenda = self.agenda.first().map(|(due, _)| due);
-        [agenda, self.sessions.due(), self.heard.due()]
+        [agenda, self.sessions.due(), self.dedup.due()]
             .into_iter()
             .flatten()
             .min()
     }
 
     /// Announces and forgets what is due. Returns the rooms whose hands are thereby set in motion.
-    pub fn call(&mut self, roster: &dyn Roster, now: Tick) -> Vec<RoomKey> {
+    pub fn run_due(&mut self, roster: &dyn Roster, now: Tick) -> Vec<RoomKey> {
         self.sessions.forget(now);
-        self.heard.forget(now);
+        self.dedup.forget(now);
         let mut in_motion = Vec::new();
-        for _ in 0..CALLS {
+        for _ in 0..ROOMS_AT_ONCE {
             let Some(key) = self.agenda.pop_due(now) else {
                 break;
             };
-            if self.call_room(key, roster, now) {
+            if self.run_room(key, roster, now) {
                 in_motion.push(key);
             }
         }
         in_motion
     }
 
-    fn call_room(&mut self, key: RoomKey, roster: &dyn Roster, now: Tick) -> bool {
+    fn run_room(&mut self, key: RoomKey, roster: &dyn Roster, now: Tick) -> bool {
         let ttl = self.limits.ttl();
         let is_full = self.is_full(key);
         let Some(room) = self.rooms.get_mut(key.0 as usize) else {
             return false;
         };
-        let Some(memory) = &mut room.memory else {
+        let Some(chat) = &mut room.chat else {
             return false;
         };
         let vacant = self.vacant.get(key);
@@ -59,7 +59,7 @@ impl Rooms {
         room.log.expire(now);
         let members = room.members.iter().filter_map(|&key| roster.member(key));
         let is_due = |due: Option<Tick>| due.is_some_and(|due| due <= now);
-        let presence = memory.presence.as_mut();
+        let presence = chat.presence.as_mut();
         let announcement = presence
             .filter(|presence| is_due(presence.due()))
             .and_then(|presence| presence.announce(named(members), now));
