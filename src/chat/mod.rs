@@ -1,4 +1,4 @@
-//! Rooms: who is here and what is said.
+//! Rooms: members, presence, messages and history.
 //!
 //! A room is a URL path. A message is encoded once for each [`Encoding`] that a member of the room has
 //! negotiated, and appended to the lane of that encoding; the members' outboxes are cursors into the lane.

@@ -1,13 +1,13 @@
-//! Messages compressed once, whoever listens.
+//! Compression: each message once for each window, shared by all subscribers of that window.
 
 use crate::ws::deflate::Deflater;
 use crate::ws::extension::Window;
 use crate::ws::{Frame, Message};
 
-/// Bytes of output that are kept from one message to the next.
+/// Maximum capacity of the output buffer that is kept for the next message, in bytes.
 const KEPT: usize = 64 * 1024;
 
-/// The compressors of a whole server, one for each window, made when somebody first needs them.
+/// The compressors of the whole server, one for each window. Each is made when a message first needs it.
 #[derive(Debug)]
 pub(in crate::chat) struct Compressor {
     small: Option<Deflater>,
@@ -15,7 +15,7 @@ pub(in crate::chat) struct Compressor {
     out: Vec<u8>,
     /// From 1 (fast) to 9 (small).
     level: u32,
-    /// Shorter messages go as they are.
+    /// Size in bytes from which a message is compressed.
     threshold: usize,
     compressions: u64,
 }
@@ -38,8 +38,8 @@ impl Compressor {
         self.compressions
     }
 
-    /// The frame of a message for those who share a window, compressed where that makes it shorter
-    /// (RFC 7692, section 6, leaves this to each message).
+    /// The frame of a message for the subscribers with this window, compressed if that makes it shorter. RFC 7692,
+    /// section 6, leaves this to each message.
     pub(in crate::chat) fn frame<'a>(
         &'a mut self,
         window: Window,

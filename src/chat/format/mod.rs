@@ -1,4 +1,4 @@
-//! In which forms a room's stream is sent: formats, framings, compression, and the grammar of `chat.v1`.
+//! How a room's stream is encoded: formats, framings, compression, and the grammar of `chat.v1`.
 
 pub(in crate::chat) mod compress;
 pub mod encoding;

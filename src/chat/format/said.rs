@@ -1,4 +1,4 @@
-//! What is said in a room, and how each format puts it.
+//! A message of a member, and how each format writes it.
 
 use std::borrow::Cow;
 
@@ -7,22 +7,22 @@ use crate::chat::format::v1::{self, MessageContent, ServerMessage};
 use crate::chat::history::log::Stamp;
 use crate::chat::members::name::Called;
 
-/// What everybody hears.
+/// A message for all members of a room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said<'a> {
-    /// The number of the member who says it.
+    /// The number of the sender.
     pub member: u32,
-    /// What that member is called.
+    /// The name of the sender.
     pub from: Called<'a>,
-    /// In what form it was said.
+    /// The format of the sender's stream.
     pub format: Format,
-    /// What is said.
+    /// Its content.
     pub what: What<'a>,
-    /// By which the speaker knows it when it comes back.
+    /// The id that the sender gave it, by which it recognises its own message.
     pub id: Option<Cow<'a, str>>,
 }
 
-/// What is said.
+/// The content of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What<'a> {
     /// Text.
@@ -31,7 +31,7 @@ pub enum What<'a> {
     Binary(&'a [u8]),
 }
 
-/// What is said, without borrowing it: for an engine that keeps it.
+/// The same as [`Said`] with values of its own, for an engine that keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedSaid {
     member: u32,
@@ -85,8 +85,8 @@ impl OwnedSaid {
 }
 
 impl Said<'_> {
-    /// As those who follow `chat.v1` hear it: with its size instead of its content where its JSON would
-    /// be longer than `limit`.
+    /// The message for `chat.v1` subscribers. If its JSON would be longer than `limit`, it has its size in place of its
+    /// content.
     pub(in crate::chat) fn to_json(&self, stamp: Stamp, limit: usize) -> String {
         let (content, size) = match &self.what {
             What::Text(text) => (MessageContent::Text(text), text.len()),
@@ -112,7 +112,7 @@ impl Said<'_> {
         }
     }
 
-    /// As plain clients hear it: unchanged if one of them says it, else behind the speaker's name.
+    /// The message for plain subscribers: unchanged if a plain client sent it, else with the sender's name in front.
     pub(in crate::chat) fn to_plain(&self) -> What<'_> {
         match (self.format, &self.what) {
             (_, What::Binary(bytes)) => What::Binary(bytes),

@@ -1,8 +1,8 @@
-//! What was said in a room, for those who were not there: its latest messages, found by their seq.
+//! History: the latest messages of a room, found by their seq, for clients that join or come back.
 //!
-//! The archive holds message frames as they went over the `chat.v1` lane, so that a replay is a span of
-//! it that each newcomer's outbox reads where it lies. It is bounded in messages, in bytes and in time; what
-//! it has forgotten cannot be resumed from.
+//! The archive stores the WebSocket frames of the `chat.v1` lane. So a replay is a span of the archive, which
+//! outboxes read without a copy. It has a limit in messages, in bytes and in time. A client that last received a
+//! message that the archive has forgotten cannot resume.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -14,18 +14,18 @@ use crate::sse::StreamEvent;
 use crate::time::Tick;
 use crate::ws::Frame;
 
-/// How much an archive holds.
+/// The limits of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// At most so many messages; 0 holds none.
+    /// Maximum number of messages. With 0, nothing is stored.
     pub messages: usize,
-    /// At most so many bytes of frames.
+    /// Maximum size of all frames in bytes.
     pub bytes: usize,
-    /// No message for longer than so many ticks.
+    /// Ticks for which a message is stored.
     pub ttl: u32,
 }
 
-/// The latest messages of a room. Their seqs have no gaps.
+/// The latest messages of a room. Invariant: their seqs have no gaps.
 #[derive(Debug)]
 pub struct Archive {
     log: Lane,
@@ -39,27 +39,27 @@ pub struct Archive {
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     at: Offset,
-    /// When it is forgotten for its age.
+    /// When it is too old.
     expires: Tick,
-    /// Bytes of the frame that come before its payload.
+    /// Size of the frame's header in bytes.
     header: u8,
 }
 
 /// A message of a [snapshot](Archive::snapshot).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remembered {
-    /// Ticks until it is forgotten for its age.
+    /// Ticks until it is too old.
     pub left: u32,
     /// The message as a `chat.v1` client reads it.
     pub json: String,
 }
 
-/// Consecutive messages: those from one place in [`Archive::log`] to another.
+/// Consecutive messages, as positions in [`Archive::log`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Where the first begins.
+    /// Where the first message begins.
     pub from: Offset,
-    /// Where the last ends.
+    /// Where the last message ends.
     pub to: Offset,
 }
 
@@ -74,23 +74,23 @@ impl Archive {
         }
     }
 
-    /// The frames, one after the other.
+    /// The frames, in order.
     pub fn log(&self) -> &Lane {
         &self.log
     }
 
-    /// Whether no message is held.
+    /// Whether it has no messages.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// Bytes of memory that the messages take.
+    /// Heap bytes in use.
     pub fn reserved(&self) -> usize {
         self.log.reserved() + self.index.capacity() * size_of::<Entry>()
     }
 
-    /// Appends the message with this seq, and forgets as many of the oldest as that takes. A message that does not
-    /// follow the latest one takes the place of all, because seqs have no gaps here.
+    /// Appends the message with this seq, and forgets old messages to keep within the limits. A message whose seq
+    /// does not follow the latest one replaces all.
     pub fn push(&mut self, seq: u64, frame: &Frame<'_>, now: Tick) {
         self.push_until(seq, frame, now.after(self.bounds.ttl));
     }
@@ -120,14 +120,14 @@ impl Archive {
         }
     }
 
-    /// All messages after the one with this seq; `None` if some of them are no longer held, or if there
-    /// never was such a message.
+    /// All messages after the one with this seq; `None` if some of them are forgotten, or if there never was such a
+    /// message.
     pub fn since(&self, seq: u64) -> Option<Span> {
         let missed = usize::try_from(self.next.checked_sub(1)?.checked_sub(seq)?).ok()?;
         (missed <= self.index.len()).then(|| self.newest(missed))
     }
 
-    /// The newest messages, at most so many.
+    /// The newest messages, at most `count`.
     pub fn newest(&self, count: usize) -> Span {
         let first = self.index.len().saturating_sub(count);
         Span {
@@ -136,9 +136,9 @@ impl Archive {
         }
     }
 
-    /// Writes what frames say, with commas in between: the messages with the highest seqs below `before`, at
-    /// most `count` and `bytes` of them (but one at least), in the order of their seqs. Returns whether
-    /// older ones are held.
+    /// Writes messages as JSON, separated by commas: those with the highest seqs below `before`, in the order of
+    /// their seqs. It writes at most `count` messages and `bytes` bytes, but at least one message. Returns whether
+    /// there are older messages.
     pub fn write_before(&self, before: u64, count: usize, bytes: usize, out: &mut Vec<u8>) -> bool {
         let oldest = self.next.saturating_sub(self.index.len() as u64);
         let end = before.clamp(oldest, self.next) - oldest;
@@ -187,14 +187,14 @@ impl Archive {
         self.index.front().map(|oldest| oldest.expires)
     }
 
-    /// Forgets what has been held for too long.
+    /// Forgets messages that are too old.
     pub fn expire(&mut self, now: Tick) {
         while self.due().is_some_and(|due| due <= now) {
             self.forget_oldest();
         }
     }
 
-    /// Forgets the oldest message. The last one gives all memory back.
+    /// Forgets the oldest message. An empty archive has no heap memory.
     pub fn forget_oldest(&mut self) {
         self.index.pop_front();
         self.log.forget(self.start_of(0));
@@ -232,7 +232,7 @@ impl Archive {
         archive
     }
 
-    /// Forgets the older half, and gives its memory back.
+    /// Forgets the older half of the messages and frees their memory.
     pub fn forget_half(&mut self) {
         for _ in 0..self.index.len().div_ceil(2) {
             self.forget_oldest();
@@ -241,18 +241,18 @@ impl Archive {
         self.index.shrink_to_fit();
     }
 
-    /// What a message says, by its place in the index.
+    /// The JSON of a message, by its place in the index.
     fn payload(&self, place: usize) -> [&[u8]; 2] {
         let Some(entry) = self.index.get(place) else {
             return [&[]; 2];
         };
         let payload = entry.at + usize::from(entry.header);
         let payload = self.log.between(payload, self.start_of(place + 1));
-        // What the index knows, the log holds.
+        // The log has all frames of the index.
         payload.unwrap_or_default()
     }
 
-    /// Where a message begins, by its place in the index; behind the last is the end.
+    /// Where a message begins, by its place in the index. After the last message, the end of the log.
     fn start_of(&self, place: usize) -> Offset {
         self.index
             .get(place)
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn who_missed_some_gets_those_if_they_are_all_held() {
+    fn a_client_that_missed_messages_gets_them_if_the_archive_has_all() {
         let archive = archive(BOUNDS, 7);
         for (since, want) in [(7, 8..8), (6, 7..8), (3, 4..8)] {
             assert_eq!(

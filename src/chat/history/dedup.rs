@@ -1,8 +1,8 @@
-//! Which messages were heard already: a client that never saw its message come back sends it again.
+//! Deduplication: a client that did not see its message come back sends it again, and it must not be published twice.
 //!
-//! A message is known by its session and the id that the client gave it, of which a keyed hash is kept with
-//! the message's seq. Two generations suffice to remember everything for a minute: what is new goes into
-//! the younger one, and each minute the older one is dropped at once.
+//! A message is identified by its session and by the id that the client gave it. The window stores a keyed hash of
+//! the id with the message's seq. Two generations suffice to remember each message for a minute: new messages go into
+//! the younger one, and each minute the older one is dropped as a whole.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -13,32 +13,32 @@ use siphasher::sip::SipHasher24;
 use crate::chat::members::session::Session;
 use crate::time::Tick;
 
-/// Ticks for which a message is remembered at least, if the limits allow.
+/// Minimum time for which a message is remembered, in ticks. A full generation makes it shorter.
 pub const MEMORY: u32 = 60 * Tick::SECOND;
 
-/// Messages of one session that are remembered: its latest.
+/// How many messages of one session are remembered: its latest.
 pub const PER_SESSION: usize = 64;
 
-/// The messages of the last minute.
+/// The ids of the messages of the last minute.
 pub struct DedupWindow {
-    /// Keyed, so that nobody can make an id that collides with another.
+    /// Keyed, so that a client cannot make ids that collide.
     hasher: SipHasher24,
     young: Generation,
     old: Generation,
     turned: Tick,
-    /// Messages in one generation; one that is full is turned early.
+    /// Maximum number of messages in one generation. A full generation becomes the older one early.
     limit: usize,
 }
 
 #[derive(Debug, Default)]
 struct Generation {
-    /// Hash of the id, and seq.
+    /// For each session: hash of the id, and seq.
     messages: BTreeMap<Session, VecDeque<(u64, u64)>>,
     count: usize,
 }
 
 impl DedupWindow {
-    /// Remembers at most twice `limit` messages.
+    /// A window that remembers at most `2 * limit` messages.
     pub fn new(random: u128, limit: usize) -> DedupWindow {
         DedupWindow {
             hasher: SipHasher24::new_with_key(&random.to_le_bytes()),
@@ -49,9 +49,9 @@ impl DedupWindow {
         }
     }
 
-    /// The seq that this message was published with, if it was heard already.
+    /// The seq of this message, if it was published already.
     pub fn seq(&mut self, session: Session, id: &str, now: Tick) -> Option<u64> {
-        // The clock may have jumped, and nobody has called since.
+        // The clock may have jumped since the last call of `forget`.
         self.forget(now);
         let hash = self.hasher.hash(id.as_bytes());
         let of_session = [&self.young, &self.old]
@@ -63,7 +63,7 @@ impl DedupWindow {
             .map(|&(_, seq)| seq)
     }
 
-    /// Remembers a message.
+    /// A message was published with this seq.
     pub fn note(&mut self, session: Session, id: &str, seq: u64, now: Tick) {
         self.forget(now);
         if self.is_empty() {
@@ -86,7 +86,7 @@ impl DedupWindow {
         (!self.is_empty()).then(|| self.turned.after(MEMORY))
     }
 
-    /// Forgets what is older than two minutes at most.
+    /// Forgets messages that are older than two minutes, and some that are older than one.
     pub fn forget(&mut self, now: Tick) {
         while self.due().is_some_and(|due| due <= now) {
             self.turn(self.turned.after(MEMORY));

@@ -1,4 +1,4 @@
-//! One member of a room, as its own entry says.
+//! One member of a room, and the [`Roster`] in which rooms find their members.
 
 pub mod name;
 pub mod presence;
@@ -11,16 +11,16 @@ use crate::ids::ConnectionKey;
 /// A member, from its arrival until it departs.
 #[derive(Clone, Debug)]
 pub struct Member {
-    /// Where it sits, and what it hears.
+    /// Its room, seat and encoding.
     pub place: Place,
-    /// Its number in the room, counted from 1; that of its session, if it has been here before.
+    /// Its number in the room, counted from 1. It stays the same when the member comes back.
     pub number: u32,
-    /// What it is called; `None` is `guest-N`.
+    /// Its name; `None` is `guest-N`.
     pub name: Option<Name>,
 }
 
 impl Member {
-    /// How it appears to others.
+    /// Its name as others see it.
     pub fn called(&self) -> Called<'_> {
         match &self.name {
             Some(name) => Called::Name(name.as_str()),
@@ -29,13 +29,13 @@ impl Member {
     }
 }
 
-/// Where the members' entries are kept: a room itself knows keys only.
+/// The members' entries. A room itself knows their keys only.
 pub trait Roster {
-    /// The member behind a key, if there is one that has not departed.
+    /// The member with this key, if there is one that has not departed.
     fn member(&self, key: ConnectionKey) -> Option<&Member>;
 }
 
-/// What a member behind a key is called, if it gave a name.
+/// The name of the member with a key; empty if it has none.
 pub(in crate::chat) fn name_of<'r>(roster: &'r dyn Roster) -> impl Fn(ConnectionKey) -> &'r str {
     |key| {
         roster
@@ -45,7 +45,7 @@ pub(in crate::chat) fn name_of<'r>(roster: &'r dyn Roster) -> impl Fn(Connection
     }
 }
 
-/// Members as presence wants them.
+/// Members in the form that presence needs.
 pub(in crate::chat) fn named<'m>(
     members: impl Iterator<Item = &'m Member>,
 ) -> impl Iterator<Item = (u32, Called<'m>)> {

@@ -1,8 +1,8 @@
-//! What people are called: a name is valid by being a [`Name`], and unique by asking the room's [`Names`].
+//! Names of members: each [`Name`] is valid, and the room's [`Names`] keep them unique.
 //!
-//! Who gives no name is `guest-N`, where N is the member's number: two guests can never be called the
-//! same, and a guest's name is a number, not a string. The room's index therefore knows only those who
-//! gave a name, and it holds their keys: the one copy of the string stays with the member.
+//! A member without a name is `guest-N`, where N is its number. So two guests never have the same name, and no string
+//! is stored for them. The index of a room has only the members with a name, and only their keys: the string itself
+//! is stored once, with the member.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::ids::ConnectionKey;
 
-/// A name that somebody chose.
+/// A name that a client chose.
 ///
 /// Invariant: 1 to [`Name::MAX_CHARS`] characters in NFC, some of them visible, none of them a control, a
 /// direction or an invisible character; single spaces, and none at the ends; not of the form `guest-N`.
@@ -23,24 +23,24 @@ use crate::ids::ConnectionKey;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(ArcStr);
 
-/// What somebody asks to be called.
+/// The name that a client asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
-    /// A name of their own.
+    /// A name of its own.
     Name(Name),
-    /// `guest-N`: nobody can choose to be that, but member N can go back to it.
+    /// `guest-N`. Only member N can have it, to be a guest again.
     Guest(u32),
 }
 
 /// Why a text is no name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadName {
-    /// Nothing that could be seen.
+    /// It has no visible character.
     Empty,
-    /// More than [`Name::MAX_CHARS`] characters.
+    /// It has more than [`Name::MAX_CHARS`] characters.
     TooLong,
-    /// A control character, one that changes the direction of text, or one that nobody sees: two names
-    /// that look the same must be the same.
+    /// It has a control character, one that changes the direction of text, or an invisible one: two names that look the
+    /// same must be the same.
     Forbidden(char),
     /// It looks like the name of a guest.
     Reserved,
@@ -50,10 +50,10 @@ impl Name {
     /// The longest name, in characters (Unicode scalar values after NFC).
     pub const MAX_CHARS: usize = 32;
 
-    /// No text longer than this, in bytes, is looked at: composing shortens a text, but not that much.
+    /// Longer texts are refused unread, in bytes. Composing shortens a text, but not that much.
     const MAX_INPUT: usize = 1024;
 
-    /// Reads what somebody typed: trims it, makes every run of white space one space, composes it (NFC).
+    /// Parses what a user typed: trims it, makes every run of white space one space, composes it (NFC).
     pub fn parse(text: &str) -> Result<Wanted, BadName> {
         let text = text.trim();
         if text.len() > Name::MAX_INPUT {
@@ -81,7 +81,7 @@ impl Name {
         }
         match before {
             None => Err(BadName::Empty),
-            // A joiner with nothing to join is not seen.
+            // A joiner without anything to join is invisible.
             Some(ZERO_WIDTH_JOINER) => Err(BadName::Forbidden(ZERO_WIDTH_JOINER)),
             Some(_) => match guest_number(&name) {
                 Some(number) => number.map(Wanted::Guest),
@@ -95,7 +95,7 @@ impl Name {
         &self.0
     }
 
-    /// This name with a number, shortened where it would become too long.
+    /// This name with a number, shortened if it would become too long.
     fn numbered(&self, number: u32) -> Name {
         let number = format!("-{number}");
         let room = Name::MAX_CHARS - number.len();
@@ -117,10 +117,10 @@ impl fmt::Display for BadName {
     }
 }
 
-/// How a member appears to others.
+/// The name of a member as others see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Called<'a> {
-    /// By the name that they chose.
+    /// The name that the client chose.
     Name(&'a str),
     /// `guest-N`.
     Guest(u32),
@@ -144,10 +144,10 @@ impl Serialize for Called<'_> {
     }
 }
 
-/// Who in a room has which name: an index of keys, without a copy of the names themselves.
+/// Which member of a room has which name: an index of keys, without the names themselves.
 ///
-/// The caller says with `name_of` what the member behind a key is called; the answer must stay the same
-/// from [`Names::insert`] to [`Names::remove`].
+/// The caller's `name_of` gives the name of the member with a key. It must stay the same from [`Names::insert`] to
+/// [`Names::remove`].
 #[derive(Debug)]
 pub struct Names {
     keys: HashTable<ConnectionKey>,
@@ -155,7 +155,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// An empty index. The random bits keep others from choosing names that collide.
+    /// An empty index. The random bits seed the hash, so that clients cannot choose names that collide.
     pub fn new(random: u128) -> Names {
         Names {
             keys: HashTable::new(),
@@ -163,7 +163,7 @@ impl Names {
         }
     }
 
-    /// Whether somebody is called this.
+    /// Whether a member has this name.
     pub fn contains<'a>(&self, name: &Name, name_of: impl Fn(ConnectionKey) -> &'a str) -> bool {
         let hash = self.hasher.hash(name.0.as_bytes());
         self.keys
@@ -171,9 +171,9 @@ impl Names {
             .is_some()
     }
 
-    /// The name if it is free, else the same with the first free number from 2 to 9, else with the number of
-    /// the member who asks (which nobody else has, unless they chose it by hand: then `None`, and they are
-    /// a guest). So many of one name cost each other no search.
+    /// The name if it is free, else the name with the first free number from 2 to 9, else the name with the number of
+    /// this member. If another member chose that by hand, `None`: this member is a guest. So the search is short
+    /// however many members ask for one name.
     pub fn free<'a>(
         &self,
         wanted: Name,
@@ -189,7 +189,7 @@ impl Names {
             .find(|name| guest_number(&name.0).is_none() && !self.contains(name, &name_of))
     }
 
-    /// Notes that the member behind `key` has this name.
+    /// The member with this key has this name from now on.
     pub fn insert<'a>(
         &mut self,
         key: ConnectionKey,
@@ -203,7 +203,7 @@ impl Names {
             });
     }
 
-    /// Forgets that the member behind `key` has this name. The others must still be called what they were.
+    /// The member with this key has this name no more. The names of all others must be unchanged.
     pub fn remove<'a>(
         &mut self,
         key: ConnectionKey,
@@ -245,7 +245,7 @@ fn guest_number(name: &str) -> Option<Result<u32, BadName>> {
     Some(number.ok_or(BadName::Reserved))
 }
 
-/// Characters that control something or that nobody sees: Unicode's `Cc` and
+/// Characters that control something or are invisible: Unicode's `Cc` and
 /// `Default_Ignorable_Code_Point` (which has the directional ones), and others that are drawn as nothing.
 fn is_hidden(c: char) -> bool {
     c.is_control()
@@ -468,7 +468,7 @@ mod tests {
         }
 
         #[test]
-        fn nobody_is_called_the_same(moves in prop::collection::vec((0u32..40, "[ab]{1,2}"), 0..200)) {
+        fn no_two_members_have_the_same_name(moves in prop::collection::vec((0u32..40, "[ab]{1,2}"), 0..200)) {
             let mut room = Room::default();
             for (member, wanted) in moves {
                 if room.members.contains_key(&member) {

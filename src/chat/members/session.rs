@@ -1,9 +1,8 @@
-//! Sessions: what lets a client that lost its connection come back as the same member.
+//! Sessions: with its session token, a client that lost its connection comes back as the same member.
 //!
-//! A token proves who somebody is without anything being kept: it is the member's number and its
-//! connection's key, signed with a secret that only this process knows. So a connected member's session
-//! costs no memory. Only those who left are remembered, for a while, and those who came back under another
-//! key, until they leave: what they show next may be the token of before.
+//! A token is the member's number and its connection's key, signed with a secret of this process. So the session of a
+//! connected member takes no memory. Two kinds of members are remembered: those that left, for a while, and those
+//! that came back with another connection, until they leave, because such a client may show its older token again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,25 +15,26 @@ use crate::chat::members::name::Name;
 use crate::ids::ConnectionKey;
 use crate::time::Tick;
 
-/// A member across its connections: the room's epoch and the member's number, which are never used again.
+/// The identity of a member across its connections. It is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Session {
-    /// Of the room: 64 random bits from its creation.
+    /// The epoch of the room's log.
     pub epoch: u64,
     /// The member's number in the room.
     pub number: u32,
 }
 
-/// What a client shows to be let back in: 24 bytes, which it gets and sends in base64url.
+/// What a client shows to come back: 24 bytes, written as base64url.
 ///
-/// Whoever has it can take the member's place, so there is no `Debug`, and none is ever logged.
+/// It is a secret, because any client that shows it takes the member's place. So it has no `Debug`, and is never
+/// logged.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token([u8; Token::BYTES]);
 
 impl Token {
     const BYTES: usize = 4 + 4 + 16;
 
-    /// Reads what a client sent; `None` if it cannot be a token.
+    /// Parses what a client sent; `None` if it has not the form of a token.
     pub fn parse(text: &str) -> Option<Token> {
         let mut bytes = [0; Token::BYTES];
         match URL_SAFE_NO_PAD
@@ -57,19 +57,19 @@ impl fmt::Display for Token {
 pub struct Claim {
     /// The member.
     pub session: Session,
-    /// Where it was when it got the token.
+    /// The key of its connection when it got the token.
     pub key: ConnectionKey,
 }
 
-/// Sessions that are forgotten in one go: the others wait for the next.
+/// Maximum number of sessions that one call forgets. The others wait for the next call.
 const AT_ONCE: usize = 1_000;
 
-/// What is known of a member that is not, or no longer, where its token says.
+/// What is known of a member whose connection is not the one in its token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whereabouts {
     /// It left.
     Gone {
-        /// What it was called; `None` is a guest.
+        /// Its name; `None` is `guest-N`.
         name: Option<Name>,
         /// When it left.
         at: Tick,
@@ -78,19 +78,20 @@ pub enum Whereabouts {
     Moved(ConnectionKey),
 }
 
-/// The secret behind the tokens, and those who left or moved.
+/// The secret with which tokens are signed, and the members that left or moved.
 pub struct Sessions {
     /// SipHash-2-4 with 128 bits of output: a message authentication code for short input.
     secret: SipHasher24,
     away: BTreeMap<Session, Whereabouts>,
-    /// Invariant: exactly those of `away` who are gone, at most `limit`.
+    /// Invariant: exactly the members of `away` that are gone, at most `limit`. There is no `Schedule` here, because
+    /// `away` has the times already.
     by_age: BTreeSet<(Tick, Session)>,
     limit: usize,
     ttl: u32,
 }
 
 impl Sessions {
-    /// Signs with these random bits, and remembers at most `limit` members who left for `ttl` ticks each.
+    /// The random bits are the secret. At most `limit` members that left are remembered, for `ttl` ticks each.
     pub fn new(random: u128, limit: usize, ttl: u32) -> Sessions {
         let secret = SipHasher24::new_with_key(&random.to_le_bytes());
         Sessions {
@@ -102,7 +103,7 @@ impl Sessions {
         }
     }
 
-    /// The token of a member whose connection has this key.
+    /// The token for this claim.
     pub fn token(&self, Claim { session, key }: Claim) -> Token {
         let mut signed = [0; 16];
         signed[..8].copy_from_slice(&session.epoch.to_le_bytes());
@@ -114,7 +115,7 @@ impl Sessions {
         Token(token)
     }
 
-    /// The member of the room with this epoch that a token stands for; `None` if we did not give it out.
+    /// The claim in a token of the room with this epoch; `None` if its signature is wrong.
     pub fn check(&self, token: &Token, epoch: u64) -> Option<Claim> {
         let [n0, n1, n2, n3, k0, k1, k2, k3, ..] = token.0;
         let session = Session {
@@ -125,7 +126,7 @@ impl Sessions {
             session,
             key: ConnectionKey(u32::from_le_bytes([k0, k1, k2, k3])),
         };
-        // All bytes are looked at, so that the time says nothing about how many are right.
+        // All bytes are compared, so that the time does not tell how many are right.
         let difference = self
             .token(claim)
             .0
@@ -135,7 +136,7 @@ impl Sessions {
         (difference == 0).then_some(claim)
     }
 
-    /// Remembers where a member is from now on, and forgets the longest gone if there are too many.
+    /// Remembers where a member is. If too many members are gone, it forgets the one that left first.
     pub fn remember(&mut self, session: Session, whereabouts: Whereabouts) {
         self.recall(session);
         match whereabouts {
@@ -148,12 +149,12 @@ impl Sessions {
         }
     }
 
-    /// Where a member is that is not where its token says.
+    /// Where a member is, if its connection is not the one in its token.
     pub fn whereabouts(&self, session: Session) -> Option<&Whereabouts> {
         self.away.get(&session)
     }
 
-    /// The same, and it is no longer remembered.
+    /// The same as [`Sessions::whereabouts`], and forgets it.
     pub fn recall(&mut self, session: Session) -> Option<Whereabouts> {
         let whereabouts = self.away.remove(&session)?;
         match whereabouts {
@@ -163,12 +164,12 @@ impl Sessions {
         Some(whereabouts)
     }
 
-    /// When there is somebody to [forget](Sessions::forget).
+    /// When there is a session to [forget](Sessions::forget).
     pub fn due(&self) -> Option<Tick> {
         self.by_age.first().map(|(since, _)| since.after(self.ttl))
     }
 
-    /// Forgets those who have been away for too long, a thousand of them in one go.
+    /// Forgets members that left too long ago.
     pub fn forget(&mut self, now: Tick) {
         for _ in 0..AT_ONCE {
             if self.due().is_none_or(|due| due > now) {
@@ -187,7 +188,7 @@ impl Sessions {
 
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the secret.
+        // The secret is left out.
         f.debug_struct("Sessions")
             .field("away", &self.away)
             .finish_non_exhaustive()
@@ -267,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn who_left_is_remembered_until_it_returns() {
+    fn a_member_that_left_is_remembered_until_it_returns() {
         let mut sessions = sessions();
         sessions.remember(ANN.session, gone(5));
         assert_eq!(sessions.recall(ANN.session), Some(gone(5)));
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn who_came_back_is_found_until_it_leaves_however_many_left_meanwhile() {
+    fn a_member_that_came_back_is_found_until_it_leaves_however_many_left_meanwhile() {
         let mut sessions = sessions();
         sessions.remember(ANN.session, Whereabouts::Moved(ConnectionKey(8)));
         for number in 10..20 {

@@ -1,5 +1,4 @@
-//! What a room knows beside its lanes and its log, from its first `chat.v1` member on: which member has which name, and
-//! which members have been announced.
+//! Names and presence of a room that had a `chat.v1` member.
 
 use crate::chat::members::name::{Name, Names};
 use crate::chat::members::name_of;
@@ -8,25 +7,25 @@ use crate::chat::{Member, Roster};
 use crate::ids::ConnectionKey;
 use crate::time::Tick;
 
-/// A room's chat. It stays when everybody has left, until the room is closed.
+/// It is kept until the room is closed, also while the room is empty.
 #[derive(Debug)]
 pub(in crate::chat) struct ChatState {
     pub(in crate::chat) names: Names,
-    /// Only while somebody follows `chat.v1`.
+    /// Only while there are `chat.v1` subscribers.
     pub(in crate::chat) presence: Option<Presence>,
 }
 
-/// What comes of asking for another name.
+/// The result of a request for another name.
 #[derive(Debug)]
 pub(in crate::chat) enum Renamed {
-    /// The member is called that already.
+    /// The member has that name already.
     No,
-    /// It has this name now; `None` is `guest-N`.
+    /// The member has this name now; `None` is `guest-N`.
     To(Option<Name>),
 }
 
 impl ChatState {
-    /// `random` makes the names' hashes unforeseeable.
+    /// `random` seeds the hashes of names.
     pub(in crate::chat) fn new(random: u128) -> ChatState {
         ChatState {
             names: Names::new(random),
@@ -34,7 +33,7 @@ impl ChatState {
         }
     }
 
-    /// Somebody comes, who would like to be called this. Returns what it is called.
+    /// A member comes and asks for this name. Returns the name that it gets.
     pub(in crate::chat) fn arrive(
         &mut self,
         key: ConnectionKey,
@@ -50,7 +49,7 @@ impl ChatState {
         self.take_name(key, number, wanted, roster)
     }
 
-    /// A member is to be called this, as far as it can be.
+    /// Gives a member this name, or one like it if it is taken.
     pub(in crate::chat) fn rename(
         &mut self,
         key: ConnectionKey,
@@ -75,7 +74,7 @@ impl ChatState {
         Renamed::To(name)
     }
 
-    /// A member goes.
+    /// A member departs.
     pub(in crate::chat) fn depart(
         &mut self,
         key: ConnectionKey,

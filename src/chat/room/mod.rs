@@ -1,9 +1,8 @@
-//! One room: who is in it, and what is said there.
+//! One room: its members, its lanes and its log.
 //!
-//! [`Rooms::judge`](super::Rooms::judge) judges what a member says, and `Room::append` alone puts it on the
-//! lanes and into the archive. A lane comes with its first follower and goes with its last. The room also
-//! counts how far its hand has offered each lane to everybody, which is what decides how much the lanes may
-//! forget, and whether the room is full.
+//! [`Rooms::judge`](super::Rooms::judge) decides what becomes of a member's message, and `Room::append` alone puts it
+//! on the lanes and into the archive. A lane exists while it has a subscriber. The room also knows how much of each
+//! lane all subscribers have been offered. That decides how much the lanes may forget, and whether the room is full.
 
 pub(in crate::chat) mod chat_state;
 pub(in crate::chat) mod round;
@@ -25,26 +24,26 @@ use crate::ids::{ConnectionKey, RoomKey};
 use crate::time::Tick;
 use crate::ws::Message;
 
-/// Ticks for which a room waits for those who lag: long enough for a network or a processor that is busy
-/// elsewhere, and short enough for whoever would rather hold the others up.
+/// Ticks for which a room waits for slow subscribers: long enough for a network or a processor that is busy with
+/// something else, and short enough if a client stops reading to hold the others up.
 const PATIENCE: u32 = 3;
 
-/// Ticks for which it does not wait once that was in vain: whoever never reads, or sends others in its place,
-/// holds it up for a tenth of the time at most.
+/// Ticks for which it does not wait after it has waited in vain. So clients that never read hold the room up for a
+/// tenth of the time at most, even if they take turns.
 const IMPATIENCE: u32 = 30;
 
-/// A member's place: which room, which seat in it, and in what form it hears the room.
+/// A member's place: its room, its seat there, and the encoding of its stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The room.
+    /// The key of the room.
     pub room: RoomKey,
     /// The member's index in the room. Changes when another member leaves.
     pub seat: u32,
-    /// The lane that the member follows.
+    /// Which lane the member is subscribed to.
     pub encoding: Encoding,
 }
 
-/// What came to a room since the present round began.
+/// What came to a room since its round began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backlog {
     /// Messages and announcements.
@@ -60,21 +59,21 @@ pub struct Room {
     pub(in crate::chat) members: Vec<ConnectionKey>,
     lanes: [Option<Box<Stream>>; Encoding::COUNT],
     round: Round,
-    /// Since when it waits for those who lag, as far as anybody has asked.
+    /// Since when it waits for slow subscribers. `None` until the event loop asks.
     waits_since: Option<Tick>,
-    /// It waits for nobody before this.
+    /// It does not wait for slow subscribers before this time.
     impatient_until: Tick,
-    /// Messages since the present lap began.
-    fresh: u32,
+    /// Messages and announcements since the round began.
+    new_messages: u32,
     room_buffer: usize,
     pub(in crate::chat) log: Log,
-    /// Members that have not departed. The others only wait for their last bytes.
+    /// Members that have not departed. The other members only wait for their last bytes.
     present: u32,
     pub(in crate::chat) chat: Option<Box<ChatState>>,
 }
 
 impl Room {
-    /// An empty room with this log, whose lanes remember at most `room_buffer` each.
+    /// An empty room. Each of its lanes holds at most `room_buffer` bytes.
     pub(in crate::chat) fn new(path: &str, log: Log, room_buffer: usize) -> Room {
         Room {
             path: path.into(),
@@ -83,7 +82,7 @@ impl Room {
             round: Round::default(),
             waits_since: None,
             impatient_until: Tick(0),
-            fresh: 0,
+            new_messages: 0,
             room_buffer,
             log,
             present: 0,
@@ -91,22 +90,22 @@ impl Room {
         }
     }
 
-    /// The path that the room is.
+    /// The path of its URL.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether nobody is in it.
+    /// Whether it has no members.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
 
-    /// The members, by their seats.
+    /// The members, in the order of their seats.
     pub fn members(&self) -> &[ConnectionKey] {
         &self.members
     }
 
-    /// Takes a seat. The newcomer hears what is said from now on.
+    /// Adds a member, which receives what is published from now on. Returns its seat.
     pub(in crate::chat) fn join(&mut self, key: ConnectionKey, encoding: Encoding) -> u32 {
         let seat = self.members.len();
         self.members.push(key);
@@ -118,8 +117,8 @@ impl Room {
         seat as u32
     }
 
-    /// Leaves a seat. The member of the last seat moves there, and is returned: it must be told its
-    /// new seat, and offered what there is at once, since it may have moved behind the hand.
+    /// Removes the member of a seat. The member of the last seat moves there and is returned. It must be offered what
+    /// is new at once, because the round may have passed that seat already.
     pub(in crate::chat) fn leave(
         &mut self,
         seat: u32,
@@ -144,7 +143,7 @@ impl Room {
         self.members.get(seat).copied()
     }
 
-    /// The lane that those who follow an encoding are cursors into.
+    /// The lane of an encoding, if it has subscribers.
     pub fn lane(&self, encoding: Encoding) -> Option<&Lane> {
         self.lanes[encoding.index()]
             .as_ref()
@@ -156,12 +155,12 @@ impl Room {
         self.log.position()
     }
 
-    /// What replays are read from.
+    /// The archive, from which replays are read.
     pub fn archive(&self) -> Option<&Lane> {
         self.log.archive()
     }
 
-    /// Bytes that its archive takes.
+    /// Heap bytes of the archive.
     pub fn archived(&self) -> usize {
         self.log.reserved()
     }
@@ -172,7 +171,7 @@ impl Room {
         announcement.into_iter().chain(self.log.due()).min()
     }
 
-    /// The session of one of its members.
+    /// The session of the member with this number.
     pub(in crate::chat) fn session(&self, number: u32) -> Session {
         Session {
             epoch: self.log.epoch(),
@@ -180,7 +179,8 @@ impl Room {
         }
     }
 
-    /// Opens the memory, if need be. Who is here already counts as announced.
+    /// Begins to keep names, presence and an archive, if it does not yet. The members of this moment count as
+    /// announced.
     pub(in crate::chat) fn remember(&mut self, random: u128, bounds: Bounds, now: Tick) {
         self.log.open_archive(bounds);
         let chat = self
@@ -190,20 +190,20 @@ impl Room {
             .get_or_insert_with(|| Presence::new(self.present, now));
     }
 
-    /// A member will not be heard any more, but keeps its seat until it leaves that too.
+    /// A member says nothing more, but keeps its seat until it [leaves](Room::leave).
     pub(in crate::chat) fn departed(&mut self) {
         self.present = self.present.saturating_sub(1);
     }
 
-    /// Whether somebody follows a stream of this format.
+    /// Whether a stream of this format has subscribers.
     pub(in crate::chat) fn has_subscribers(&self, format: Format) -> bool {
         format
             .encodings()
             .any(|encoding| self.lanes[encoding.index()].is_some())
     }
 
-    /// Publishes a message, whose place in the log is given. `limit` is how many bytes of JSON it may take. Nobody is
-    /// written to here. Returns whether this sets the hand in motion.
+    /// Publishes a message with this place in the log. `limit`: maximum size of its JSON in bytes. Nothing is written
+    /// to a socket here. Returns whether a round begins.
     pub(in crate::chat) fn append(
         &mut self,
         said: &Said<'_>,
@@ -212,7 +212,7 @@ impl Room {
         limit: usize,
         compressor: &mut Compressor,
     ) -> bool {
-        // Each form is made once, and only if somebody hears it, now or later.
+        // Each format is made once, and only if a subscriber or the archive needs it.
         let is_json_wanted = self.log.is_archived() || self.has_subscribers(Format::ChatV1);
         let json = if is_json_wanted {
             said.to_json(stamp, limit)
@@ -240,7 +240,7 @@ impl Room {
         begins
     }
 
-    /// Tells those who follow `chat.v1` something that is no message. Returns as [`Room::append`] does.
+    /// Publishes JSON that is no message to the `chat.v1` subscribers. Returns as [`Room::append`] does.
     pub(in crate::chat) fn announce(&mut self, json: &str, compressor: &mut Compressor) -> bool {
         self.publish(compressor, None, |format| match format {
             Format::Plain => None,
@@ -268,24 +268,23 @@ impl Room {
             }
             stream.advance_milestone();
         }
-        self.fresh = if begins { 1 } else { self.fresh + 1 };
+        self.new_messages = if begins { 1 } else { self.new_messages + 1 };
         begins
     }
 
-    /// Whether so much is waiting that nothing more may be heard here until the hand has come round:
-    /// then nobody falls behind but by not reading.
+    /// Whether more than half a lane has not been offered to all subscribers. Then the room is paused until the round
+    /// ends.
     pub fn is_full(&self) -> bool {
         self.streams()
             .any(|stream| stream.lane.end() - stream.offered > stream.lane.limit() / 2)
     }
 
-    /// Whether nothing more is to be heard here until those who lag have come on, or it has waited long enough
-    /// for them: then nobody falls behind but by not reading for so long.
+    /// Whether the room is paused until slow subscribers have taken more, or it has waited long enough for them.
     pub fn waits_for_slow(&self, now: Tick) -> bool {
         now >= self.impatient_until && self.streams().any(Stream::waits)
     }
 
-    /// Until when it waits for those who lag, if it does.
+    /// Until when it waits for slow subscribers, if it does.
     pub(in crate::chat) fn waits_until(&mut self, now: Tick) -> Option<Tick> {
         if !self.waits_for_slow(now) {
             return None;
@@ -293,7 +292,7 @@ impl Room {
         Some(self.waits_since.get_or_insert(now).after(PATIENCE))
     }
 
-    /// Goes on if it has waited long enough for those who lag.
+    /// Ends the pause if the room has waited long enough for slow subscribers.
     pub(in crate::chat) fn stop_waiting(&mut self, now: Tick) {
         if self.waits_until(now).is_some_and(|until| until <= now) {
             self.waits_since = None;
@@ -304,43 +303,42 @@ impl Room {
         }
     }
 
-    /// What came since the present lap began.
+    /// What came since the round began.
     pub(in crate::chat) fn backlog(&self) -> Backlog {
         let bytes = self
             .streams()
             .map(|stream| stream.lane.end() - stream.round_began)
             .max();
         Backlog {
-            messages: self.fresh,
+            messages: self.new_messages,
             bytes: bytes.unwrap_or(0),
         }
     }
 
-    /// Bytes of heap that the lanes reserve.
+    /// Heap bytes of the lanes.
     pub fn reserved(&self) -> usize {
         self.streams().map(|stream| stream.lane.reserved()).sum()
     }
 
-    /// The next member that is to be offered what is new, and what that visit completes. Every visit
-    /// is reported by [`Room::visited`], and then by [`Room::round_ended`] if it completes something.
+    /// The next member to visit, and what that visit completes.
     pub(in crate::chat) fn advance(&mut self) -> Option<(ConnectionKey, Ends)> {
         let visit = self.round.advance(self.members.len())?;
         Some((*self.members.get(visit.place)?, visit.ends))
     }
 
-    /// Whether somebody is still to be offered the latest.
+    /// Whether a round is in progress: some members have not been offered the latest.
     pub fn is_busy(&self) -> bool {
         self.round.is_busy()
     }
 
-    /// A member was offered everything there is, and its cursor stands here now.
+    /// A member was offered the whole lane, and this is its cursor now.
     pub(in crate::chat) fn visited(&mut self, encoding: Encoding, cursor: Offset) {
         if let Some(stream) = &mut self.lanes[encoding.index()] {
             stream.low = stream.low.min(cursor);
         }
     }
 
-    /// The hand has completed a lap, or everything: forgets what everybody has taken.
+    /// A round is complete, or everything: forgets what all subscribers have taken.
     pub(in crate::chat) fn round_ended(&mut self, ends: Ends) {
         let none_slow = self.slow() == 0;
         for stream in self.lanes.iter_mut().flatten() {
@@ -350,16 +348,16 @@ impl Room {
                 Ends::Everything => stream.all_offered(none_slow),
             }
         }
-        self.fresh = 0;
+        self.new_messages = 0;
     }
 
-    /// Members whose sockets did not take all that they were offered.
+    /// How many members are slow subscribers: their sockets did not take all that they were offered.
     pub fn slow(&self) -> u32 {
         self.streams().map(|stream| stream.slow).sum()
     }
 
-    /// A member took some of what it was offered, or leaves: where its cursor stood if it lagged, and where
-    /// it stands if it lags.
+    /// The cursor of a slow subscriber moved, or it leaves: `from` where, if it was slow before, and `to` where, if
+    /// it is slow now.
     pub(in crate::chat) fn cursor_moved(
         &mut self,
         encoding: Encoding,
@@ -379,7 +377,7 @@ impl Room {
         }
     }
 
-    /// Whether these are the cursors of those who lag, as far as the room keeps count: for tests.
+    /// Whether the counts of slow subscribers agree with these, all of their cursors. For tests.
     #[cfg(any(test, feature = "census"))]
     pub(crate) fn counts_slow_right(
         &self,
@@ -390,14 +388,14 @@ impl Room {
         stream.is_some_and(|stream| stream.counts_slow_right(cursors))
     }
 
-    /// Bytes of the lanes that everybody has been offered, and only those who lag still want.
+    /// Bytes of the lanes that only slow subscribers still want: all others have been offered them and took them.
     pub(in crate::chat) fn wanted_by_slow(&self) -> usize {
         self.streams()
             .map(|stream| stream.offered - stream.lane.start())
             .sum()
     }
 
-    /// Forgets what only those who lag still want: they have fallen behind.
+    /// Forgets what only slow subscribers still want. They have fallen behind.
     pub(in crate::chat) fn cut(&mut self) {
         for stream in self.lanes.iter_mut().flatten() {
             stream.lane.forget(stream.offered);

@@ -1,27 +1,25 @@
-//! The round that goes around a room and offers each member what is new.
+//! Round robin: in which order the members of a room are visited, to be offered what is new.
 //!
-//! Something new sets `remaining` to the number of members, and the round goes on from where it stands,
-//! so that under load each visit carries all that has gathered. A *lap* is one whole round while
-//! anything remains. Two facts follow from counting alone: once nothing remains, everybody has been
-//! offered everything; and at the end of a lap everybody has been offered all that was there when the
-//! lap began.
+//! A *round* is one visit of each member while there is something new. A new message sets `remaining` to the number
+//! of members, and the visits go on from where they are, so that under load each visit offers all messages that have
+//! come meanwhile. Two facts follow from counting alone. When nothing remains, all members have been offered
+//! everything. At the end of a round, all members have been offered everything that was there when the round began.
 
-/// Where a room's round stands, and how far it still has to go.
+/// The next member to visit, and how many visits are left.
 #[derive(Debug, Default)]
 pub(in crate::chat) struct Round {
-    /// The place it visits next, unless that is past the last: then it is the first.
+    /// The seat to visit next. If there is no such seat, it is the first one.
     at: usize,
-    /// Places to visit until everybody has been offered the latest.
+    /// Visits until all members have been offered the latest message.
     remaining: usize,
-    /// Places to visit until the present lap is over. At least `remaining` unless the lap is older
-    /// than the latest.
+    /// Visits until the round is over. Less than `remaining` if a message came during the round.
     left_in_round: usize,
 }
 
-/// One step of the round.
+/// One visit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::chat) struct Visit {
-    /// The place to visit.
+    /// The seat to visit.
     pub(in crate::chat) place: usize,
     /// What this visit completes.
     pub(in crate::chat) ends: Ends,
@@ -30,21 +28,21 @@ pub(in crate::chat) struct Visit {
 /// What a visit completes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ends {
-    /// Neither: the round is on its way.
+    /// Neither a round nor everything.
     Nothing,
-    /// A lap, and another begins: there is something that some have not been offered.
+    /// A round. Another begins, because a message came during this one.
     Round,
-    /// Everything: all have been offered all.
+    /// Everything: all members have been offered all messages.
     Everything,
 }
 
 impl Round {
-    /// Whether somebody has not been offered the latest yet.
+    /// Whether some members have not been offered the latest message.
     pub(in crate::chat) fn is_busy(&self) -> bool {
         self.remaining > 0
     }
 
-    /// There is something new for all `members`. Returns whether a lap begins with this.
+    /// A message came for all `members`. Returns whether a round begins with it.
     pub(in crate::chat) fn something_new(&mut self, members: usize) -> bool {
         let idle = self.remaining == 0;
         if idle {
@@ -75,7 +73,7 @@ impl Round {
         Some(Visit { place, ends })
     }
 
-    /// A member took the place behind the last: the way is one longer.
+    /// A member took the seat after the last one.
     pub(in crate::chat) fn joined(&mut self) {
         if self.is_busy() {
             self.remaining += 1;
@@ -83,8 +81,8 @@ impl Round {
         }
     }
 
-    /// A member left, and the last took its place, so that `members` are still there. The one that
-    /// moved must be offered what there is at once: it may have moved behind the round.
+    /// A member left, and the member of the last seat took its seat, so that `members` are still there. The member that
+    /// moved must be offered what is new at once, because the round may have passed its new seat already.
     pub(in crate::chat) fn left(&mut self, members: usize) {
         self.remaining = self.remaining.min(members);
         self.left_in_round = self.left_in_round.min(members);
@@ -98,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_hand_at_rest_visits_nobody() {
+    fn without_anything_new_no_member_is_visited() {
         let mut round = Round::default();
         assert_eq!(round.advance(5), None);
         assert!(round.something_new(2));
@@ -120,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn something_new_on_the_way_makes_the_way_longer_but_not_the_lap() {
+    fn a_message_during_a_round_adds_visits_but_does_not_lengthen_the_round() {
         let mut round = Round::default();
         round.something_new(3);
         round.advance(3);
@@ -145,7 +143,7 @@ mod tests {
     proptest! {
         /// The model: what each member has been offered, as the number of the latest message.
         #[test]
-        fn everybody_is_offered_everything_and_each_lap_what_its_beginning_had(
+        fn all_members_are_offered_everything_and_in_each_round_what_was_there_at_its_beginning(
             members in 1usize..8,
             steps in prop::collection::vec(prop_oneof![
                 2 => Just(Step::Say),

@@ -1,8 +1,9 @@
-//! What all lanes together may hold.
+//! Backpressure: which rooms are paused, and what happens when all lanes together hold too much.
 //!
-//! A lane is bounded by itself. Where many are long at once, two things keep their sum within its limit:
-//! rooms on their way around are not heard until they have come round, and those who lag behind what
-//! everybody has been offered lose it, beginning where they hold the most.
+//! While a room is paused, its members are not read, so that TCP slows them down. Each lane has its own limit. Where
+//! many lanes are long at once, two rules keep their sum within a limit of its own. Rooms with a round in progress
+//! count as full. And where bytes are wanted by slow subscribers only, the lanes forget them, the largest first:
+//! those subscribers have fallen behind.
 
 use std::collections::BinaryHeap;
 
@@ -17,42 +18,40 @@ impl Rooms {
         self.lanes.total()
     }
 
-    /// Whether nothing may be heard in a room until its hand has come round: then nobody falls behind but
-    /// by not reading.
+    /// Whether a room is paused until its round ends. This is why a subscriber that reads does not fall behind.
     pub fn is_full(&self, key: RoomKey) -> bool {
         self.get(key).is_some_and(|room| self.fills(room))
     }
 
-    /// Whether so much waits in a room that is on its way around.
     fn fills(&self, room: &Room) -> bool {
         room.is_full() || self.lanes.total() > self.limits.room_buffer_total && room.is_busy()
     }
 
-    /// Whether nobody is to be heard in a room for now: it is full, or it waits for those who lag.
+    /// Whether the members of a room are not read for now: it is full, or it waits for slow subscribers.
     pub fn is_paused(&self, key: RoomKey, now: Tick) -> bool {
         self.get(key)
             .is_some_and(|room| self.fills(room) || room.waits_for_slow(now))
     }
 
-    /// Until when a room waits for those who lag, if it does.
+    /// Until when a room waits for slow subscribers, if it does.
     pub fn waits_until(&mut self, key: RoomKey, now: Tick) -> Option<Tick> {
         self.get_mut(key)?.waits_until(now)
     }
 
-    /// A room goes on if it has waited long enough for those who lag.
+    /// Ends the pause of a room that has waited long enough for slow subscribers.
     pub fn stop_waiting(&mut self, key: RoomKey, now: Tick) {
         if let Some(room) = self.get_mut(key) {
             room.stop_waiting(now);
         }
     }
 
-    /// Where all lanes together hold too much, the largest forget what only those who lag still want.
-    /// Returns how many lanes' followers lost something.
+    /// Where all lanes together hold too much, the largest forget what only slow subscribers want. Returns for how many
+    /// rooms this was done.
     pub fn cut_lanes(&mut self) -> u64 {
         if self.lanes.total() <= self.limits.room_buffer_total {
             return 0;
         }
-        // One look at all rooms that have something on their lanes, however many are to be cut.
+        // The rooms are searched once, however many of them have to forget something.
         let mut largest: BinaryHeap<(usize, RoomKey)> = self
             .lanes
             .keys()
@@ -96,7 +95,7 @@ mod tests {
         rooms.append(room, &said, stamp, Tick(0));
     }
 
-    /// A member of a room, which takes nothing.
+    /// Adds a member whose socket takes nothing.
     fn join(rooms: &mut Rooms, room: RoomKey) -> Place {
         let encoding = Encoding::Plain;
         let seat = rooms
@@ -110,7 +109,7 @@ mod tests {
         }
     }
 
-    /// The hand goes all the way round a room with one member, who takes nothing.
+    /// Visits the only member of a room, whose socket takes nothing, until nothing is new.
     fn go_round(rooms: &mut Rooms, place: Place) {
         let start = rooms.get(place.room).unwrap().lane(place.encoding).unwrap();
         let start = start.start();
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_lanes_are_cut_and_only_for_those_who_lag() {
+    fn the_largest_lanes_are_cut_and_only_for_slow_subscribers() {
         let limits = RoomLimits {
             room_buffer: 10_000,
             room_buffer_total: 15_000,
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_been_offered_is_never_cut() {
+    fn what_has_been_offered_to_no_subscriber_is_never_cut() {
         let limits = RoomLimits {
             room_buffer: 10_000,
             room_buffer_total: 1_000,

@@ -1,4 +1,5 @@
-//! Who comes to a room, what they say there, and how they go.
+//! Membership and messages: a client joins a room, the room judges what its members say and publishes it, and members
+//! depart.
 
 use super::Rooms;
 use crate::chat::format::said::{Said, What};
@@ -15,15 +16,15 @@ use crate::ids::{ConnectionKey, RoomKey};
 use crate::time::Tick;
 use crate::ws::Message;
 
-/// Bytes at which a history answer ends.
+/// Maximum size of the answer to a history request in bytes, but for its last message.
 const HISTORY_ANSWER: usize = 64 * 1024;
 
 /// A client that is to become a member.
 #[derive(Clone, Copy)]
 pub struct Newcomer<'a> {
-    /// Of its connection.
+    /// The key of its connection.
     pub key: ConnectionKey,
-    /// In what form it hears the room.
+    /// The encoding that it negotiated.
     pub encoding: Encoding,
     /// How it introduces itself, if it speaks `chat.v1`.
     pub hello: &'a Hello<'a>,
@@ -31,53 +32,55 @@ pub struct Newcomer<'a> {
     pub number: u32,
 }
 
-/// A newcomer, and what it is to be told first.
+/// A new member, and what it is sent first.
 #[derive(Debug)]
 pub struct Arrival {
-    /// To be kept where the [`Roster`] finds it, from now until it [departs](Rooms::depart).
+    /// The [`Roster`] must find it from now until it [departs](Rooms::depart).
     pub member: Member,
-    /// For those who speak `chat.v1`.
+    /// For a member that speaks `chat.v1`.
     pub greeting: Option<Greeting>,
 }
 
-/// What a newcomer is told, in this order.
+/// What a new member is sent, in this order.
 #[derive(Debug)]
 pub struct Greeting {
-    /// Where and who it is.
+    /// The `welcome`.
     pub welcome: String,
-    /// What was said before.
+    /// Earlier messages.
     pub replay: Piece,
-    /// What was wrong with the name that it wanted.
+    /// The error, if the name that it asked for is invalid.
     pub refused: Option<String>,
 }
 
-/// A question whose answer may be a thousand times as long as itself. Who could ask many of them in one
-/// breath would make us hold all their answers.
+/// A request whose answer may be a thousand times as long as the request. A client has at most one unsent answer for
+/// each, because the server would have to hold all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// Who is here?
+    /// Which members are in the room?
     Who,
-    /// What was said earlier?
+    /// Which messages came earlier?
     History,
 }
 
-/// What comes of something that a member says.
+/// What the room decides about a message of a member.
 #[derive(Debug)]
 pub enum Verdict<'a> {
-    /// The room is to hear it: by [`Rooms::append`].
+    /// The message is to be published: by [`Rooms::append`].
     Say(Said<'a>),
-    /// The member alone is to be told this.
+    /// This is the answer, for the member alone.
     Answer(String),
-    /// Likewise; and until it has taken this, it is to have no other answer to such a question.
+    /// The same, to a question that may have a long answer. Until the member's socket has taken it, another such
+    /// question is refused.
     LongAnswer(Question, String),
     /// The member is to be called this, as far as it can be; `None` is `guest-N`: see [`Rooms::rename`].
     Rename(Option<Name>),
-    /// Nothing.
+    /// The message has no effect.
     Nothing,
 }
 
 impl Rooms {
-    /// The connection whose place somebody takes who comes back: it must depart and be closed first.
+    /// The older connection of the same member, if the client comes back with a session that is still connected. That
+    /// connection must depart and be closed first.
     pub fn replaced(
         &self,
         room: RoomKey,
@@ -103,7 +106,7 @@ impl Rooms {
             .find(is_there)
     }
 
-    /// The number of the member that comes back with this `hello`, if its session is known.
+    /// The number of the member that comes back with this `hello`, if the session is known.
     pub fn returning(&self, room: RoomKey, hello: &Hello<'_>, roster: &dyn Roster) -> Option<u32> {
         let epoch = self.get(room)?.log.epoch();
         let claim = self.sessions.check(hello.session.as_ref()?, epoch)?;
@@ -212,8 +215,8 @@ impl Rooms {
         })
     }
 
-    /// Judges what a member says. `waits`: whether it has not yet taken an earlier [`Verdict::LongAnswer`] of this
-    /// kind. `time` is in milliseconds since 1970.
+    /// Decides what becomes of a message of a member. `waits`: whether an earlier [`Verdict::LongAnswer`] to this
+    /// question is still unsent. `time` is in milliseconds since 1970.
     pub fn judge<'a>(
         &mut self,
         member: &'a Member,
@@ -294,8 +297,9 @@ impl Rooms {
         }
     }
 
-    /// A member is to be called this, as far as it can be. Returns its new name, which is to be kept in its entry, and
-    /// what it alone is to be told of that, if the room will not be. `None`: nothing has changed.
+    /// Gives a member this name, or one like it if it is taken. Returns the new name, which the caller stores in the
+    /// member's entry, and an answer for the member alone if presence does not announce the change. `None`: nothing
+    /// has changed.
     pub fn rename(
         &mut self,
         key: ConnectionKey,
@@ -317,8 +321,8 @@ impl Rooms {
         Some((name, answer))
     }
 
-    /// Publishes a message, whose place in the room's log is given; a retry of it will be known. Nobody is written to
-    /// here. Returns whether this sets the room's hand in motion.
+    /// Publishes a message with this place in the room's log. From now on, a retry of it is recognised. Nothing is
+    /// written to a socket here. Returns whether a round begins, which means that the room is to be queued.
     pub fn append(&mut self, room_key: RoomKey, said: &Said<'_>, stamp: Stamp, now: Tick) -> bool {
         let limit = self.limits.max_json();
         let Some(room) = self.rooms.get_mut(room_key.0 as usize) else {
@@ -333,7 +337,8 @@ impl Rooms {
         begins
     }
 
-    /// A member will not be heard any more. Its seat it keeps until it has been told its last.
+    /// A member says nothing more. It keeps its seat until it [leaves](Rooms::leave), because it may still receive
+    /// bytes.
     pub fn depart(&mut self, key: ConnectionKey, member: &Member, roster: &dyn Roster, now: Tick) {
         let Some(room) = self.rooms.get_mut(member.place.room.0 as usize) else {
             return;
@@ -358,7 +363,7 @@ impl Rooms {
     }
 }
 
-/// What somebody asks to be called when it comes. `guest-N` is nothing to ask for: one becomes that anyway.
+/// The name that a new client asks for. `guest-N` counts as no name, because the server gives such names itself.
 fn wanted(name: Option<&str>) -> Result<Option<Name>, BadName> {
     match name.map(Name::parse) {
         Some(Ok(Wanted::Name(name))) => Ok(Some(name)),
@@ -367,8 +372,8 @@ fn wanted(name: Option<&str>) -> Result<Option<Name>, BadName> {
     }
 }
 
-/// Presence for one member alone: its own name has changed. It is without the other lists, since what was announced
-/// has not: there its old name may be that of somebody who has just left.
+/// The presence message that tells one member alone that its own name has changed. It has no other lists, because the
+/// announced presence has not changed: there, the old name may be the name of another member that has just left.
 fn renamed(presence: &Presence, member: &Member, name: Option<&Name>) -> String {
     let guest = Called::Guest(member.number);
     let is = name.map_or(guest, |name| Called::Name(name.as_str()));

@@ -1,4 +1,4 @@
-//! Delivery: which member is offered next what is new in a room (round robin), and what its lanes may forget then.
+//! Delivery: which member of a room is offered new messages next (round robin), and what the lanes forget afterwards.
 
 use super::Rooms;
 use crate::chat::room::Backlog;
@@ -7,21 +7,21 @@ use crate::feed::Offset;
 use crate::ids::{ConnectionKey, RoomKey};
 
 impl Rooms {
-    /// The next member of a room that is to be offered what is new, and what that visit completes. Every visit is
-    /// reported by [`Rooms::visited`], and then by [`Rooms::round_ended`] if it completes something.
+    /// The next member of a room to visit, and what that visit completes. The caller reports each visit by
+    /// [`Rooms::visited`], and by [`Rooms::round_ended`] if it completes something.
     pub fn advance(&mut self, key: RoomKey) -> Option<(ConnectionKey, Ends)> {
         self.get_mut(key)?.advance()
     }
 
-    /// A member was offered everything there is, and its cursor stands here now.
+    /// A member was offered the whole lane, and this is its cursor now.
     pub fn visited(&mut self, place: Place, cursor: Offset) {
         if let Some(room) = self.get_mut(place.room) {
             room.visited(place.encoding, cursor);
         }
     }
 
-    /// A round of the room is complete, or everything: the lanes forget what everybody has taken. Returns what has
-    /// come since the round began.
+    /// A round is complete, or everything: the lanes forget what all subscribers have taken. Returns what came during
+    /// the round.
     pub fn round_ended(&mut self, key: RoomKey, ends: Ends) -> Option<Backlog> {
         let room = self.get_mut(key)?;
         let backlog = room.backlog();
@@ -31,8 +31,7 @@ impl Rooms {
         Some(backlog)
     }
 
-    /// A member took some of what it was offered: where its cursor stood if it lagged, and where it stands if it
-    /// lags.
+    /// The cursor of a slow subscriber moved: `from` where, if it was slow before, and `to` where, if it is slow now.
     pub fn cursor_moved(&mut self, place: Place, from: Option<Offset>, to: Option<Offset>) {
         let Some(room) = self.get_mut(place.room) else {
             return;

@@ -1,4 +1,5 @@
-//! Eviction: what all rooms may remember together, and which room forgets first where that is too much.
+//! Eviction: which room forgets its history first when all archives together are too large, and which empty room closes
+//! when there are too many rooms.
 
 use super::Rooms;
 
@@ -8,12 +9,12 @@ impl Rooms {
         self.archives.total()
     }
 
-    /// How often a room's archive was cut, or an empty room forgotten, because all archives together held too much.
+    /// How often a room's archive was cut or an empty room closed because all archives together were too large.
     pub fn archives_cut(&self) -> u64 {
         self.archives_cut
     }
 
-    /// All archives together hold too much: first the empty rooms go, then half of the largest archive.
+    /// Keeps all archives together within their limit: closes the empty rooms first, then halves the largest archive.
     pub(super) fn evict_archives(&mut self) {
         while self.archives.total() > self.limits.history_size_total {
             self.archives_cut += 1;

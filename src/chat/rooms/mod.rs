@@ -1,4 +1,4 @@
-//! All rooms, found by their paths, and what they may hold together.
+//! All rooms, found by their paths. [`Rooms`] alone changes a room, and brings its ledgers up to date when it does.
 
 mod backpressure;
 pub(in crate::chat) mod conversation;
@@ -25,18 +25,18 @@ use crate::ranked::Ranked;
 use crate::schedule::Schedule;
 use crate::time::{Tick, ticks};
 
-/// As many rooms as the limit allows are in use.
+/// As many rooms as the limit allows have members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyRooms;
 
-/// All rooms that somebody is in, or was in lately.
+/// All rooms that have members, or had some lately.
 #[derive(Debug)]
 pub struct Rooms {
     rooms: Slab<Room>,
-    /// Keys into `rooms`, by the hash of the path. Seeded, so that nobody can aim at a bucket.
+    /// Keys into `rooms`, by the hash of the path. The hash is seeded, so that clients cannot choose a bucket.
     by_path: HashTable<RoomKey>,
     hasher: SipHasher13,
-    /// The room that was entered last: as a rule the next newcomer enters the same.
+    /// The room that was entered last: most clients enter the same room as the client before.
     entered: RoomKey,
     limits: RoomLimits,
     /// Silence after which members are pinged, which they are told.
@@ -45,20 +45,20 @@ pub struct Rooms {
     sessions: Sessions,
     dedup: DedupWindow,
     compressor: Compressor,
-    /// When rooms have something to announce or to forget.
+    /// When each room has something to announce or to forget.
     agenda: Schedule<RoomKey>,
-    /// When the rooms that nobody is in were left: the first of them makes way where another needs its place.
+    /// Since when each empty room is empty.
     vacant: Schedule<RoomKey>,
-    /// Bytes of the archives.
+    /// Heap bytes of each room's archive.
     archives: Ranked<RoomKey>,
-    /// Times that something was forgotten because all archives held too much.
+    /// See [`Rooms::archives_cut`].
     archives_cut: u64,
-    /// Bytes that the lanes reserve.
+    /// Heap bytes of each room's lanes.
     lanes: Ranked<RoomKey>,
 }
 
-/// A member that has another seat, because the member of that seat left and it had the last one. It may have moved
-/// to where the round was already: it is to be offered at once what is new.
+/// A member that has another seat now: it had the last one, and the member of this seat left. The caller must offer it
+/// what is new at once, because the round may have passed its new seat already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moved {
     /// The member's connection.
@@ -164,17 +164,17 @@ impl Rooms {
         }
     }
 
-    /// How many messages have been compressed, each once for each window that somebody there has.
+    /// How many compressions there have been: each message is compressed once for each window in use.
     pub fn compressions(&self) -> u64 {
         self.compressor.compressions()
     }
 
-    /// How many there are.
+    /// How many rooms there are.
     pub fn len(&self) -> usize {
         self.rooms.len()
     }
 
-    /// Whether there is none.
+    /// Whether there is no room.
     pub fn is_empty(&self) -> bool {
         self.rooms.is_empty()
     }
@@ -252,18 +252,19 @@ impl Rooms {
         Ok(key)
     }
 
-    /// A member leaves its seat, which [departed](Rooms::depart) before. `lagged` is where its cursor stood, if its
-    /// socket had not taken all that it was offered. Returns the member that has another seat now.
+    /// Frees the seat of a member that [departed](Rooms::depart) before. `lagged`: its cursor, if it is a slow
+    /// subscriber. Returns the member that has another seat now.
     pub fn leave(&mut self, place: Place, lagged: Option<Offset>, now: Tick) -> Option<Moved> {
         let room = self.rooms.get_mut(place.room.0 as usize)?;
         room.cursor_moved(place.encoding, lagged, None);
         let moved = room.leave(place.seat, place.encoding);
-        let (is_empty, is_chat_followed) = (room.is_empty(), room.has_subscribers(Format::ChatV1));
+        let (is_empty, has_chat_subscribers) =
+            (room.is_empty(), room.has_subscribers(Format::ChatV1));
         match &mut room.chat {
             None if is_empty => self.close(place.room),
             None => self.settle(place.room),
             Some(chat) => {
-                if !is_chat_followed {
+                if !has_chat_subscribers {
                     chat.presence = None;
                 }
                 if is_empty {
@@ -278,7 +279,7 @@ impl Rooms {
         })
     }
 
-    /// Brings the ledgers and the schedule up to date with what has changed in a room.
+    /// Brings the ledgers and the schedule up to date after a change of a room.
     fn settle(&mut self, key: RoomKey) {
         let Some(room) = self.rooms.get(key.0 as usize) else {
             return;
@@ -294,7 +295,7 @@ impl Rooms {
         }
     }
 
-    /// Closes a room, with everything that is known of it.
+    /// Closes a room and forgets everything about it.
     fn close(&mut self, key: RoomKey) {
         let hash = self.hasher.hash(path_at(&self.rooms, key).as_bytes());
         if let Ok(entry) = self.by_path.find_entry(hash, |&other| other == key) {
@@ -339,7 +340,7 @@ pub(in crate::chat) mod tests {
     }
 
     #[test]
-    fn a_path_is_a_room_until_everybody_has_left() {
+    fn a_path_is_a_room_until_all_members_have_left() {
         let mut rooms = rooms();
         let tea = rooms.enter("/tea").unwrap();
         assert_ne!(rooms.enter("/").unwrap(), tea);

@@ -8,11 +8,11 @@ use crate::chat::members::named;
 use crate::ids::RoomKey;
 use crate::time::Tick;
 
-/// Rooms that are called in one go: the others wait for the next.
+/// Maximum number of rooms for which one call does work. The others wait for the next call.
 const ROOMS_AT_ONCE: usize = 64;
 
 impl Rooms {
-    /// When [`Rooms::run_due`] is to be called.
+    /// The next time at which [`Rooms::run_due`] has work.
     pub fn due(&self) -> Option<Tick> {
         let agenda = self.agenda.first().map(|(due, _)| due);
         [agenda, self.sessions.due(), self.dedup.due()]
@@ -21,7 +21,8 @@ impl Rooms {
             .min()
     }
 
-    /// Announces and forgets what is due. Returns the rooms whose hands are thereby set in motion.
+    /// Announces presence, expires messages and closes rooms, as far as they are due. Returns the rooms in which a
+    /// round begins.
     pub fn run_due(&mut self, roster: &dyn Roster, now: Tick) -> Vec<RoomKey> {
         self.sessions.forget(now);
         self.dedup.forget(now);
@@ -52,7 +53,7 @@ impl Rooms {
             return false;
         }
         if is_full {
-            // As with what is said: it waits until the hand has come round.
+            // Announcements wait for the end of the round, as messages do.
             self.agenda.set(key, now.after(1));
             return false;
         }

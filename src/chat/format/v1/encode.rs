@@ -1,4 +1,4 @@
-//! What the server says.
+//! Encoder of the messages that the server sends.
 
 use std::fmt;
 
@@ -15,122 +15,120 @@ use crate::chat::members::session::Token;
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerMessage<'a> {
-    /// The first of all: where and who the client is.
+    /// The first message to a client: its room, name and session.
     Welcome {
-        /// The path of the room.
         room: &'a str,
-        /// What the client is called here.
+        /// The client's name in this room.
         name: Called<'a>,
-        /// The number of the client's member.
+        /// The client's member number.
         member: u32,
-        /// With which it comes back as the same member.
+        /// The token with which the client comes back as the same member.
         #[serde(serialize_with = "as_text")]
         session: Token,
-        /// Of the room's memory.
+        /// The epoch of the room's log.
         #[serde(serialize_with = "as_hex")]
         epoch: u64,
-        /// Of the latest message in the room.
+        /// The seq of the latest message.
         seq: u64,
-        /// Whether what follows is exactly what the client missed.
+        /// Whether the messages that follow are exactly those that the client missed.
         resumed: bool,
-        /// Members, as announced.
+        /// Number of announced members.
         online: u32,
-        /// Milliseconds after which the server asks a silent client whether it is there; 0: never.
+        /// Milliseconds of silence after which the server pings the client; 0: never.
         ping: u64,
-        /// Bytes of the longest message that the server takes.
+        /// Maximum size of a message to the server in bytes.
         max_message: usize,
     },
-    /// Somebody said something.
+    /// A message of a member.
     Message {
-        /// Its number in the room.
+        /// Its number in the room's log.
         seq: u64,
-        /// When, in milliseconds since 1970.
+        /// Milliseconds since 1970.
         time: u64,
-        /// What the speaker was called.
+        /// The name of the sender.
         from: Called<'a>,
-        /// Who the speaker was.
+        /// The member number of the sender.
         member: u32,
-        /// What was said.
         #[serde(flatten)]
         content: MessageContent<'a>,
-        /// As the speaker gave it.
+        /// As the sender gave it.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a str>,
     },
-    /// Who came and went since the last of these; the lists are only there if names are told.
+    /// Members that came, left or changed their names since the last of these. Without names there are no lists.
     Presence {
-        /// Members, from now on.
+        /// Number of members from now on.
         online: u32,
-        /// Names that are gone.
+        /// Names of members that left.
         #[serde(skip_serializing_if = "Option::is_none")]
         left: Option<&'a [String]>,
         /// Old and new names.
         #[serde(skip_serializing_if = "Option::is_none")]
         renamed: Option<&'a [(String, String)]>,
-        /// Names that are new.
+        /// Names of members that came.
         #[serde(skip_serializing_if = "Option::is_none")]
         joined: Option<&'a [String]>,
     },
-    /// Who is here.
+    /// The announced members.
     Who {
-        /// Members, as announced.
+        /// Number of announced members.
         online: u32,
-        /// Their names, unless there are too many.
+        /// Their names; `None` if there are too many.
         #[serde(skip_serializing_if = "Option::is_none")]
         names: Option<&'a [String]>,
     },
-    /// To a message that was heard before.
+    /// The answer to a message that was published before.
     Accepted {
         /// Of the message.
         id: &'a str,
         /// Of the message.
         seq: u64,
     },
-    /// To a ping.
+    /// The answer to a ping.
     Pong {
-        /// Now, in milliseconds since 1970.
+        /// Milliseconds since 1970.
         time: u64,
     },
-    /// To a request that the server does not do.
+    /// The answer to a request that is refused.
     Error {
-        /// For programs.
+        /// The reason, for programs.
         code: ErrorCode,
-        /// For people.
+        /// The reason, for people.
         message: &'a str,
-        /// Of the request.
+        /// The id in the request.
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a str>,
-        /// Whether the same may succeed a little later.
+        /// Whether the same request may succeed a little later.
         retry: bool,
     },
-    /// The last of all.
+    /// The last message to a client.
     Bye {
         /// The code of the close that follows.
         code: u16,
-        /// For people.
+        /// The reason, for people.
         reason: &'a str,
-        /// Come back after a time that is drawn from this interval, in milliseconds.
+        /// The client is to reconnect after a random time in this interval, in milliseconds.
         reconnect_ms: [u32; 2],
     },
 }
 
-/// What was said.
+/// The content of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageContent<'a> {
-    /// In characters.
+    /// Text.
     Text(&'a str),
-    /// In bytes, by a plain client.
+    /// Bytes of a plain client.
     #[serde(serialize_with = "as_base64")]
     Base64(&'a [u8]),
-    /// Too large for an envelope: only its size in bytes.
+    /// The size in bytes of a content that is too large.
     Size(usize),
 }
 
 impl ServerMessage<'_> {
     /// The object's JSON.
     pub fn to_json(&self) -> String {
-        // It cannot fail: all keys are strings, and nothing here refuses to be written.
+        // It cannot fail: all keys are strings, and all values can be written.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -175,7 +173,7 @@ impl<'a> From<&'a Refused<'_>> for ServerMessage<'a> {
     }
 }
 
-/// A history answer: `messages` writes objects with commas in between, and says whether there are older
+/// The answer to a history request. `messages` writes objects, separated by commas, and returns whether there are older
 /// ones.
 pub fn history(messages: impl FnOnce(&mut Vec<u8>) -> bool) -> String {
     let mut json = Vec::from(br#"{"type":"history","messages":["#);
@@ -185,11 +183,11 @@ pub fn history(messages: impl FnOnce(&mut Vec<u8>) -> bool) -> String {
     } else {
         br#"],"more":false}"#
     });
-    // It was UTF-8 when it was sent.
+    // Messages are stored as valid UTF-8.
     String::from_utf8(json).unwrap_or_default()
 }
 
-/// A message of `chat.v1` as plain clients see it.
+/// A message of a `chat.v1` client as plain clients receive it.
 pub fn plain_text(from: Called<'_>, text: &str) -> String {
     format!("{from}: {text}")
 }

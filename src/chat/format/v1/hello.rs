@@ -1,26 +1,26 @@
-//! How a client introduces itself: the parameters of its URL.
+//! The parameters of a client's URL: name, position and session.
 
 use std::fmt;
 
 use crate::chat::members::session::Token;
 
-/// What a client says about itself when it connects. All of it is optional.
+/// The parameters with which a client connects. All of them are optional.
 #[derive(Clone, Default)]
 pub struct Hello<'a> {
-    /// What it wants to be called, as it was typed.
+    /// The name that it asks for, as it was typed.
     pub name: Option<&'a str>,
-    /// What it has heard already.
+    /// The last message that it has received.
     pub since: Option<Since>,
-    /// Who it was before.
+    /// The token of its session, if it comes back.
     pub session: Option<Token>,
 }
 
-/// The last message that a client has heard.
+/// A position in a room's log: the last message that a client has received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Since {
-    /// The memory that the seq belongs to.
+    /// The epoch of the log that the seq belongs to.
     pub epoch: u64,
-    /// Of the message; 0 if it has heard none.
+    /// The seq of the message; 0 if the client has received none.
     pub seq: u64,
 }
 
@@ -31,8 +31,8 @@ impl fmt::Display for Since {
 }
 
 impl<'a> Hello<'a> {
-    /// Reads the parameters. What cannot be read counts as not given, but for a name: the client may want
-    /// to know what was wrong with it.
+    /// Parses the parameters. An invalid one counts as not given, but for the name: the client is told what is wrong
+    /// with it.
     pub fn parse(name: Option<&'a str>, since: Option<&str>, session: Option<&str>) -> Hello<'a> {
         Hello {
             name,
@@ -43,10 +43,10 @@ impl<'a> Hello<'a> {
 }
 
 impl Since {
-    /// Reads `EPOCH.SEQ`: 16 hexadecimal digits and a decimal number.
+    /// Parses `EPOCH.SEQ`: 16 hexadecimal digits and a decimal number.
     pub fn parse(text: &str) -> Option<Since> {
         let (epoch, seq) = text.split_once('.')?;
-        // Not the signs that the standard library allows.
+        // The standard library would allow a sign.
         let are_digits = |text: &str, radix| text.chars().all(|c| c.is_digit(radix));
         if epoch.len() != 16 || !are_digits(epoch, 16) || !are_digits(seq, 10) {
             return None;

@@ -1,7 +1,8 @@
 //! The subprotocol `chat.v1`: JSON, one object per text message.
 //!
-//! This is its grammar only: what clients ask ([`ClientRequest`]) and how they introduce themselves ([`Hello`]) is
-//! read into types, what the server says ([`ServerMessage`]) is written from them. docs/protocol.md is the reference.
+//! This is the grammar only. Requests of clients ([`ClientRequest`]) and the parameters of their URLs ([`Hello`]) are
+//! parsed into types, messages of the server ([`ServerMessage`]) are written from types. docs/protocol.md is the
+//! reference.
 
 mod encode;
 mod hello;

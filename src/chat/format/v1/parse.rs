@@ -1,4 +1,4 @@
-//! What clients ask.
+//! Parser of the requests of clients.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,44 +8,43 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 
 use crate::chat::members::name::BadName;
 
-/// What a client asks. Strings are borrowed from its message unless they hold escapes.
+/// A request of a client. Strings are borrowed from its message unless they have escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClientRequest<'a> {
-    /// Say this to the room.
+    /// Publish this message.
     Message {
-        /// What to say.
         text: Cow<'a, str>,
-        /// By which the client knows the message when it comes back: 1 to [`ClientRequest::MAX_ID`] bytes.
+        /// The id by which the client recognises its own message: 1 to [`ClientRequest::MAX_ID`] bytes.
         id: Option<Cow<'a, str>>,
     },
-    /// Call me this from now on.
+    /// Change the client's name.
     Name(Cow<'a, str>),
-    /// Who is here?
+    /// Which members are in the room?
     Who,
-    /// What was said earlier?
+    /// Which messages came earlier?
     History {
-        /// Only messages with lower seqs; all if `None`.
+        /// Only messages with lower seqs; `None`: all.
         before: Option<u64>,
-        /// At most so many messages.
+        /// Maximum number of messages.
         limit: usize,
     },
-    /// Are you there?
+    /// Is the server there?
     Ping,
 }
 
-/// Why the server does not do what a client asks. A closed set: clients may rely on there being no others.
+/// Why a request is refused. The set is closed: clients may rely on it that there are no others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorCode {
     /// Not a JSON object, or a field is missing or of the wrong kind.
     BadRequest,
-    /// No `type` that this server knows.
+    /// The `type` is unknown.
     UnknownType,
     /// A binary message.
     Unsupported,
-    /// A name that nobody can have.
+    /// An invalid name.
     BadName,
-    /// The answer to an earlier `who` or `history`, whichever this is, is still on its way.
+    /// The answer to an earlier request of this type, `who` or `history`, is still unsent.
     Busy,
 }
 
@@ -62,23 +61,23 @@ impl ErrorCode {
     }
 }
 
-/// A request that the server does not do.
+/// A request that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused<'a> {
-    /// For programs.
+    /// The reason, for programs.
     pub code: ErrorCode,
-    /// For people.
+    /// The reason, for people.
     pub message: Cow<'static, str>,
-    /// The id in the request, if that could be read.
+    /// The id in the request, if it could be parsed.
     pub id: Option<Cow<'a, str>>,
 }
 
 impl Refused<'_> {
-    /// A binary message: nothing in `chat.v1` is binary.
+    /// A binary message. In `chat.v1` there are none.
     pub const BINARY: Refused<'static> =
         Refused::new(ErrorCode::Unsupported, "chat.v1 is spoken in text messages");
 
-    /// A second question before the first is answered.
+    /// A second question of one type before the first answer is sent.
     pub const BUSY: Refused<'static> =
         Refused::new(ErrorCode::Busy, "an earlier answer is still on its way");
 
@@ -102,27 +101,27 @@ impl From<BadName> for Refused<'_> {
 }
 
 impl<'a> ClientRequest<'a> {
-    /// The longest id of a message, in bytes.
+    /// Maximum length of an id in bytes.
     pub const MAX_ID: usize = 64;
 
-    /// How many messages a history answer has at most, if the client does not say.
+    /// Maximum number of messages in a history answer, if the request does not say.
     pub const USUAL_LIMIT: u64 = 50;
 
-    /// The most that a client can ask for in one history answer.
+    /// Maximum number of messages in a history answer that a request can ask for.
     pub const MAX_LIMIT: u64 = 500;
 
-    /// Reads one message of a client.
+    /// Parses one message of a client.
     ///
     /// # Errors
-    /// [`Refused`] says what to answer. The connection goes on in any case.
+    /// [`Refused`] is the answer. The connection stays open in any case.
     pub fn parse(text: &'a str) -> Result<ClientRequest<'a>, Refused<'a>> {
-        // serde would take an array for the fields in their order.
+        // serde would accept an array with the fields in their order.
         let is_object = text.trim_start().starts_with('{');
         let Some(fields) = serde_json::from_str::<RequestFields<'a>>(text)
             .ok()
             .filter(|_| is_object)
         else {
-            // What is wrong may be in another field, such as half a surrogate pair.
+            // The mistake may be in another field, such as half a surrogate pair.
             let id = serde_json::from_str::<OnlyId<'a>>(text).ok();
             return Err(Refused {
                 id: id.filter(|_| is_object).and_then(|only| good(only.id)),
@@ -136,7 +135,7 @@ impl<'a> ClientRequest<'a> {
     }
 }
 
-/// The id by which a client knows its request, if it is one.
+/// The id in a request, if it can be parsed.
 fn good(id: Option<Field<'_>>) -> Option<Cow<'_, str>> {
     match id {
         Some(Field::Text(id)) => {
@@ -146,14 +145,14 @@ fn good(id: Option<Field<'_>>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The id of an object whose other fields may be anything.
+/// The id of an object, whatever its other fields are.
 #[derive(serde::Deserialize)]
 struct OnlyId<'a> {
     #[serde(borrow)]
     id: Option<Field<'a>>,
 }
 
-/// All fields that any request has. What the one at hand does not know is ignored.
+/// All fields of all requests. Fields that the request at hand does not have are ignored.
 #[derive(serde::Deserialize)]
 struct RequestFields<'a> {
     #[serde(rename = "type", borrow)]
@@ -231,7 +230,7 @@ fn bad<'a>(name: &str, what: &str) -> Refused<'a> {
     }
 }
 
-/// The value of a field, as far as any field needs it. (`null` is a field that is not there.)
+/// The value of a field, as far as a field needs it. `null` counts as a field that is not there.
 #[derive(Clone, Debug)]
 enum Field<'a> {
     Text(Cow<'a, str>),

@@ -1,4 +1,4 @@
-//! The difference between what a room has been told and what is, said in names.
+//! The difference between the announced members of a room and its present ones, as lists of names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,28 +6,28 @@ use super::{Change, HOLD};
 use crate::chat::members::name::{Called, Name};
 use crate::time::Tick;
 
-/// What the room is to be told.
+/// What is announced to the room.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Announcement {
-    /// Some came, went or changed their names.
+    /// Members came, left or changed their names.
     Changes {
-        /// How many are here after these changes.
+        /// Number of members after these changes.
         online: u32,
-        /// The names of those who left.
+        /// The names of the members that left.
         left: Vec<String>,
         /// Old and new names.
         renamed: Vec<(String, String)>,
-        /// The names of those who joined.
+        /// The names of the members that joined.
         joined: Vec<String>,
     },
-    /// The room is too large for names: how many are here.
+    /// The room is too large for names: the number of members only.
     Count(u32),
-    /// The room is small enough again: the names of all, in the order of their arrival.
+    /// The room is small enough again: the names of all members, in the order of their arrival.
     Everybody(Vec<String>),
 }
 
 impl Announcement {
-    /// How many are here, as this announcement says.
+    /// The number of members that it announces.
     pub fn online(&self) -> u32 {
         match self {
             Announcement::Changes { online, .. } | Announcement::Count(online) => *online,
@@ -36,7 +36,7 @@ impl Announcement {
     }
 }
 
-/// Takes out of `changes` what can be announced now, and says it in names.
+/// Takes out of `changes` what can be announced now, and returns it as lists of names.
 pub(in crate::chat) fn difference<'a>(
     changes: &mut BTreeMap<u32, Change>,
     announced: u32,
@@ -55,7 +55,7 @@ pub(in crate::chat) fn difference<'a>(
     let mut joined = in_order(joined);
     renamed.retain(|was, is| was != is);
 
-    // A name that somebody else has by now is not held any longer, or there would be two.
+    // If another member has the name of a held leave by now, the leave is announced, or the name would be there twice.
     let taken: BTreeSet<&str> = joined
         .iter()
         .chain(renamed.values())
@@ -73,7 +73,7 @@ pub(in crate::chat) fn difference<'a>(
         }
         Change::Joined | Change::Renamed { .. } => false,
     });
-    // Somebody left and somebody came with the same name: for the room nothing has changed.
+    // If one member left and another came with the same name, nothing has changed for the room.
     let both: BTreeSet<String> = left
         .iter()
         .filter(|name| joined.contains(name))
@@ -94,8 +94,8 @@ pub(in crate::chat) fn difference<'a>(
     })
 }
 
-/// New names by old ones, in an order in which each new name is free when its turn comes. Where some have
-/// swapped their names there is no such order: one of them leaves and joins instead.
+/// Pairs of old and new name, in an order in which each new name is free when its turn comes. Where members have
+/// swapped their names there is no such order, and one of them leaves and joins instead.
 fn in_turn(
     mut renamed: BTreeMap<String, String>,
     left: &mut Vec<String>,

@@ -1,14 +1,14 @@
-//! Who is here, as the room has been told: changes are gathered and announced together.
+//! Presence: which members are in a room, as far as the room has been told. Changes are merged and announced together.
 //!
-//! There are two truths about a room: who is in it, which the members' own entries say, and who has been
-//! *announced*, which is what the clients know. Only the difference is kept here, and once a second at
-//! most it becomes one announcement, after which both are the same but for those who left within the
-//! last three seconds: they may be reloading a page, and if they come back nobody hears of it. A newcomer
-//! is told the announced state, so that every later announcement applies to it exactly.
+//! A room has two sets of members: the present ones, which are in the members' own entries, and the *announced* ones,
+//! which the clients know. Only the difference is stored here. Once a second at most, it becomes one announcement.
+//! After that both sets are equal, but for members that left within the last three seconds: those leaves are *held*,
+//! because the client may be reloading a page, and if it comes back nothing is announced. A new member is sent the
+//! announced set, so that every later announcement applies to it exactly.
 //!
-//! What is announced are names, and no two of them are ever the same. A room with more than [`MAX_NAMED`]
-//! members is told counts only, and names again from [`NAMED_AGAIN`] downwards, so what is kept here is
-//! bounded whatever happens in the room.
+//! Announcements have names, and no two of them are ever equal. A room with more than [`MAX_NAMED`] members is sent
+//! counts only, and names again from [`NAMED_AGAIN`] members downwards. So the difference is bounded, whatever
+//! happens in the room.
 
 mod difference;
 
@@ -20,46 +20,46 @@ use difference::{difference, in_order, spell};
 use crate::chat::members::name::{Called, Name};
 use crate::time::Tick;
 
-/// Members, those who just left included, up to whom names are announced.
+/// Maximum number of members for announcements with names. Held leaves count.
 pub const MAX_NAMED: u32 = 200;
 
-/// Members down to whom a large room must shrink for names to be announced again.
+/// A room that was larger is announced with names again when it has shrunk to this number of members.
 pub const NAMED_AGAIN: u32 = 150;
 
-/// Ticks from one announcement to the next, and from a change until it is announced.
+/// Minimum time between announcements, and from a change to its announcement, in ticks.
 pub const PACE: u32 = Tick::SECOND;
 
-/// Ticks for which a leave is held.
+/// Time for which a leave is held, in ticks.
 pub const HOLD: u32 = 3 * Tick::SECOND;
 
-/// The difference between who is in a room and who has been announced.
+/// The difference between the present members of a room and the announced ones.
 #[derive(Debug)]
 pub struct Presence {
-    /// How many have been announced.
+    /// Number of announced members.
     announced: u32,
-    /// How many are in the room.
+    /// Number of present members.
     here: u32,
-    /// No announcement before this.
+    /// There is no announcement before this time.
     not_before: Tick,
-    /// Since when something other than a leave waits for its announcement.
+    /// Since when a change other than a leave waits for its announcement.
     waiting: Option<Tick>,
     detail: Detail,
 }
 
 #[derive(Debug)]
 enum Detail {
-    /// What members have changed, by member number.
-    /// Invariant: at most [`MAX_NAMED`] are in the room or held.
+    /// Changes of members, by member number.
+    /// Invariant: at most [`MAX_NAMED`] members are present or held.
     Names(BTreeMap<u32, Change>),
-    /// How many left at each tick of the last [`HOLD`], oldest first. `told`: the room knows that it
-    /// hears no more names.
+    /// How many members left at each tick of the last [`HOLD`], oldest first. `told`: the room has been sent a count
+    /// without names.
     Counts {
         held: VecDeque<(Tick, u32)>,
         told: bool,
     },
 }
 
-/// What an announced member, or a new one, has changed; `was` is the announced name, `None` a guest.
+/// The change of a member since the last announcement. `was`: its announced name; `None` is a guest.
 #[derive(Debug)]
 enum Change {
     Joined,
@@ -68,7 +68,7 @@ enum Change {
 }
 
 impl Presence {
-    /// For a room with so many members already in it, who count as announced.
+    /// The presence of a room with this number of members, all of which count as announced.
     pub fn new(here: u32, now: Tick) -> Presence {
         let detail = match here {
             0..=MAX_NAMED => Detail::Names(BTreeMap::new()),
@@ -86,13 +86,13 @@ impl Presence {
         }
     }
 
-    /// How many have been announced.
+    /// Number of announced members.
     pub fn online(&self) -> u32 {
         self.announced
     }
 
-    /// Whether an announcement will tell that this member has a new name: not while only counts are told, and
-    /// not of one whose arrival has yet to be announced, which will then be by the new name.
+    /// Whether an announcement will say that this member has a new name. It will not while there are counts only, nor
+    /// if the member's arrival is not announced yet: that will be with the new name.
     pub fn tells_renaming(&self, number: u32) -> bool {
         match &self.detail {
             Detail::Names(changes) => !matches!(changes.get(&number), Some(Change::Joined)),
@@ -100,14 +100,14 @@ impl Presence {
         }
     }
 
-    /// A member came. `left` is when it left, if it has been here before.
+    /// A member came. `left`: when it left, if it has been here before.
     pub fn join(&mut self, number: u32, left: Option<Tick>, now: Tick) {
         self.here += 1;
         self.waiting.get_or_insert(now);
         match &mut self.detail {
             Detail::Names(changes) => {
                 let change = match changes.remove(&number) {
-                    // It may have come back with another name. If not, there is nothing to announce.
+                    // Its name may be another one now. If not, there is nothing to announce.
                     Some(Change::Left { was, at: _ }) => Change::Renamed { was },
                     Some(Change::Joined | Change::Renamed { .. }) | None => Change::Joined,
                 };
@@ -127,13 +127,13 @@ impl Presence {
         }
     }
 
-    /// A member left, whose name was this (`None`: a guest).
+    /// A member with this name left; `None` is a guest.
     pub fn leave(&mut self, number: u32, name: Option<Name>, now: Tick) {
         self.here = self.here.saturating_sub(1);
         match &mut self.detail {
             Detail::Names(changes) => {
                 let was = match changes.remove(&number) {
-                    // Nobody had heard of it.
+                    // Its arrival was never announced.
                     Some(Change::Joined) => return,
                     Some(Change::Renamed { was } | Change::Left { was, at: _ }) => was,
                     None => name,
@@ -147,7 +147,7 @@ impl Presence {
         }
     }
 
-    /// A member has a new name, and its old one was this (`None`: a guest).
+    /// A member has a new name. This was the old one; `None` is a guest.
     pub fn rename(&mut self, number: u32, was: Option<Name>, now: Tick) {
         if let Detail::Names(changes) = &mut self.detail {
             self.waiting.get_or_insert(now);
@@ -169,8 +169,8 @@ impl Presence {
             .map(|due| due.max(self.not_before))
     }
 
-    /// Makes one announcement of all that has changed; `None` if nothing has. To be called when it is
-    /// [due](Presence::due), with all who are in the room now, by number.
+    /// One announcement of all changes; `None` if there are none. To be called when it is [due](Presence::due), with
+    /// all present members.
     pub fn announce<'a>(
         &mut self,
         members: impl Iterator<Item = (u32, Called<'a>)>,
@@ -200,8 +200,8 @@ impl Presence {
         Some(announcement)
     }
 
-    /// The announced names in the order of their arrival; `None` while the room is told counts only. To be
-    /// called with all who are in the room now, by number.
+    /// The announced names in the order of arrival; `None` while the room is sent counts only. To be called with all
+    /// present members.
     pub fn who<'a>(&self, members: impl Iterator<Item = (u32, Called<'a>)>) -> Option<Vec<String>> {
         let Detail::Names(changes) = &self.detail else {
             return None;
@@ -221,7 +221,7 @@ impl Presence {
     }
 }
 
-/// When those who are held left.
+/// The leave times of held members.
 fn moments(changes: &BTreeMap<u32, Change>) -> impl Iterator<Item = Tick> {
     changes.values().filter_map(|change| match change {
         Change::Left { was: _, at } => Some(*at),
@@ -250,7 +250,7 @@ mod tests {
     use super::*;
     use crate::chat::members::name::Wanted;
 
-    /// A room as its members' entries say it, with unique names.
+    /// A room as its members' entries have it, with unique names.
     struct Room {
         presence: Presence,
         members: BTreeMap<u32, Option<Name>>,
@@ -318,7 +318,7 @@ mod tests {
             self.presence.who(self.roster())
         }
 
-        /// Lets time pass, and gives back what was announced meanwhile.
+        /// Lets time pass, and returns the announcements of that time.
         fn pass(&mut self, ticks: u32) -> Vec<Announcement> {
             let mut announced = Vec::new();
             for _ in 0..ticks {
@@ -332,7 +332,7 @@ mod tests {
     }
 
     fn roster(members: &BTreeMap<u32, Option<Name>>) -> impl Iterator<Item = (u32, Called<'_>)> {
-        // The room keeps its members in no order.
+        // The members of a room have no order.
         members.iter().rev().map(|(&number, name)| match name {
             Some(name) => (number, Called::Name(name.as_str())),
             None => (number, Called::Guest(number)),
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_somebody_else_takes_is_not_held() {
+    fn a_name_that_another_member_takes_is_not_held() {
         let mut room = Room::new();
         let (ann, bob) = (room.join("ann"), room.join("bob"));
         room.pass(20);
@@ -516,7 +516,7 @@ mod tests {
         assert_eq!(room.who(), Some(vec!["ann".to_owned()]));
     }
 
-    /// What a client makes of it all.
+    /// The members that a client believes to be present.
     #[derive(Debug, PartialEq)]
     struct Client {
         online: u32,
@@ -630,7 +630,7 @@ mod tests {
                 }
                 let newcomer = Client::new(&room);
                 for client in &clients {
-                    // Who knows names when the room has just grown too large will be told to forget them.
+                    // A client that knows names when the room has just grown too large will be told to forget them.
                     let knows_more = matches!(room.presence.detail, Detail::Counts { told: false, .. });
                     let names = if knows_more { None } else { client.names.clone() };
                     assert_eq!(Client { online: client.online, names }, newcomer);
