@@ -140,7 +140,8 @@ export class Server {
 
   async start() {
     const log = fs.openSync(new URL('out/server.log', import.meta.url), 'a');
-    this.#process = spawn(process.env.HUSHD_BIN, ['--listen', `127.0.0.1:${this.port}`, ...this.#options], { stdio: ['ignore', log, log] });
+    const { HUSHD_BIN: program, ...env } = process.env; // The server would warn of HUSHD_BIN.
+    this.#process = spawn(program, ['--listen', `127.0.0.1:${this.port}`, ...this.#options], { env, stdio: ['ignore', log, log] });
     fs.closeSync(log);
     for (const started = Date.now(); Date.now() - started < PATIENCE;) {
       if (this.#process.exitCode !== null) throw new Error(`hushd ended with ${this.#process.exitCode}; see out/server.log`);
