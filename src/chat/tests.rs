@@ -1,4 +1,4 @@
-//! Rooms and those who talk in them, without a server: what everybody reads in the end.
+//! Rooms and their members without a server: what each client reads in the end.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -265,7 +265,7 @@ fn message(text: &str) -> Value {
 }
 
 #[test]
-fn who_comes_is_welcomed_and_hears_itself() {
+fn a_new_member_is_welcomed_and_receives_its_own_messages() {
     let mut house = House::new(LIMITS);
     let ann = house.chat("/tea", "ann");
     house.ask(ann, json!({ "type": "message", "text": "hi", "id": "c-7" }));
@@ -434,7 +434,7 @@ fn a_question_with_a_long_answer_waits_until_the_last_answer_is_taken() {
 }
 
 #[test]
-fn who_comes_back_is_the_same_member_and_gets_what_it_missed() {
+fn a_client_that_comes_back_is_the_same_member_and_gets_what_it_missed() {
     let mut house = House::new(LIMITS);
     let (ann, bob) = (house.chat("/", "ann"), house.chat("/", "bob"));
     let welcome = house.read(ann).remove(0);
@@ -479,7 +479,7 @@ fn who_comes_back_is_the_same_member_and_gets_what_it_missed() {
     assert_eq!(
         house.read_all(bob, "presence"),
         [] as [Value; 0],
-        "nobody saw any of it"
+        "no other member saw any of it"
     );
 
     let stranger = house.come("/other", Encoding::ChatV1, &hello(&first));
@@ -664,7 +664,7 @@ fn all_archives_together_are_bounded_and_the_largest_pays() {
 }
 
 #[test]
-fn ten_thousand_who_come_at_once_cost_their_welcomes_and_one_announcement() {
+fn ten_thousand_members_that_come_at_once_cost_their_welcomes_and_one_announcement() {
     let mut house = House::new(LIMITS);
     let keys: Vec<_> = (0..10_000).map(|_| house.chat("/", "ann")).collect();
     house.pass(10);
@@ -692,7 +692,7 @@ fn ten_thousand_who_come_at_once_cost_their_welcomes_and_one_announcement() {
     assert_eq!(
         house.read_all(keys[1], "presence").len(),
         1,
-        "only the one who asked is told"
+        "only the member that asked is told"
     );
 }
 
@@ -737,7 +737,7 @@ impl Stubborn {
         }
     }
 
-    /// Takes so many bytes, and makes sense of what is whole.
+    /// Receives at most this many bytes, and parses the whole frames.
     fn take(&mut self, house: &mut House, bytes: usize) {
         let Some(key) = self.at else { return };
         house.write(key, bytes);
@@ -786,7 +786,7 @@ enum Act {
 
 proptest! {
     #[test]
-    fn whoever_drops_at_any_byte_and_comes_back_hears_and_says_everything_exactly_once(
+    fn a_client_that_drops_at_any_byte_and_comes_back_hears_and_says_everything_exactly_once(
         acts in prop::collection::vec((0usize..3, prop_oneof![
             3 => any::<bool>().prop_map(Act::Say),
             4 => (1usize..700).prop_map(Act::Take),

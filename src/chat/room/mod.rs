@@ -275,8 +275,7 @@ impl Room {
     /// Whether more than half a lane has not been offered to all subscribers. Then the room is paused until the round
     /// ends.
     pub fn is_full(&self) -> bool {
-        self.streams()
-            .any(|stream| stream.lane.end() - stream.offered > stream.lane.limit() / 2)
+        self.streams().any(Stream::is_full)
     }
 
     /// Whether the room is paused until slow subscribers have taken more, or it has waited long enough for them.
@@ -305,10 +304,7 @@ impl Room {
 
     /// What came since the round began.
     pub(in crate::chat) fn backlog(&self) -> Backlog {
-        let bytes = self
-            .streams()
-            .map(|stream| stream.lane.end() - stream.round_began)
-            .max();
+        let bytes = self.streams().map(Stream::bytes_of_round).max();
         Backlog {
             messages: self.new_messages,
             bytes: bytes.unwrap_or(0),
@@ -334,7 +330,7 @@ impl Room {
     /// A member was offered the whole lane, and this is its cursor now.
     pub(in crate::chat) fn visited(&mut self, encoding: Encoding, cursor: Offset) {
         if let Some(stream) = &mut self.lanes[encoding.index()] {
-            stream.low = stream.low.min(cursor);
+            stream.visited(cursor);
         }
     }
 
@@ -390,15 +386,13 @@ impl Room {
 
     /// Bytes of the lanes that only slow subscribers still want: all others have been offered them and took them.
     pub(in crate::chat) fn wanted_by_slow(&self) -> usize {
-        self.streams()
-            .map(|stream| stream.offered - stream.lane.start())
-            .sum()
+        self.streams().map(Stream::wanted_by_slow).sum()
     }
 
     /// Forgets what only slow subscribers still want. They have fallen behind.
     pub(in crate::chat) fn cut(&mut self) {
         for stream in self.lanes.iter_mut().flatten() {
-            stream.lane.forget(stream.offered);
+            stream.cut();
         }
     }
 

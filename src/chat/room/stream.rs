@@ -1,38 +1,40 @@
-//! A lane with its subscribers: how far everybody has been offered it, how far those who lag have come, and what
-//! it may forget.
+//! Slow consumers: a lane with its subscribers, how much of it all of them have been offered, how far the slow ones
+//! have come, and what the lane may forget.
 //!
-//! Every quarter of a lane is a milestone. While somebody who lags has not come to the last and the next is
-//! reached, the room *waits*: nobody there is read. Sockets that are full for a moment, all at once perhaps,
-//! make nobody fall behind then, however fast the others talk. It does not wait for long, nor again soon where that
-//! was in vain, nor for the same twice: see [`Room::waits_for_slow`](super::Room::waits_for_slow).
+//! A subscriber is *slow* while its socket has not taken all that it was offered. If sockets are full for a moment,
+//! perhaps all of them at once, fast senders could fill a lane before they drain, and their subscribers would fall
+//! behind. So every quarter of a lane is a milestone. When the lane reaches the next milestone while a slow
+//! subscriber has not reached the last one, the room *waits*: it is paused. It does not wait long, nor soon again
+//! after it has waited in vain: see [`Room::waits_for_slow`](super::Room::waits_for_slow). A slow subscriber for
+//! which it has waited in vain is *abandoned*: the room does not wait for it again until it has come on.
 
 use crate::feed::{Lane, Offset};
 
-/// A lane, and how far the hand has brought it around.
+/// A lane with counts of its subscribers.
 #[derive(Debug)]
-pub(in crate::chat) struct Stream {
-    pub(in crate::chat) lane: Lane,
-    pub(in crate::chat) subscribers: u32,
-    /// Everybody has been offered everything before this.
-    pub(in crate::chat) offered: Offset,
-    /// Where the lane ended when the present lap began.
-    pub(in crate::chat) round_began: Offset,
-    /// No follower visited in this lap has its cursor before this.
-    pub(in crate::chat) low: Offset,
-    /// The same of the lap before.
-    pub(in crate::chat) low_before: Offset,
-    /// Followers whose sockets did not take all that they were offered.
-    pub(in crate::chat) slow: u32,
+pub(super) struct Stream {
+    pub(super) lane: Lane,
+    pub(super) subscribers: u32,
+    /// All subscribers have been offered everything before this.
+    offered: Offset,
+    /// Where the lane ended when the round began.
+    round_began: Offset,
+    /// No subscriber that was visited in this round has its cursor before this.
+    low: Offset,
+    /// The same for the round before.
+    low_before: Offset,
+    /// Number of slow subscribers.
+    pub(super) slow: u32,
     milestone: Offset,
-    /// Those of the slow who have not come to the milestone, and are not given up.
+    /// Number of slow subscribers before the milestone that are not abandoned.
     behind: u32,
-    /// Who has not come here was waited for in vain, and is not waited for again.
+    /// Slow subscribers before this are abandoned.
     abandoned_before: Offset,
-    /// How many of the slow those are.
+    /// Number of abandoned subscribers.
     abandoned: u32,
 }
 
-/// Counts of those who lag.
+/// Counts of slow subscribers.
 #[derive(Clone, Copy, Debug, Default)]
 struct SlowSubscribers {
     slow: u32,
@@ -41,7 +43,7 @@ struct SlowSubscribers {
 }
 
 impl Stream {
-    pub(in crate::chat) fn new(limit: usize) -> Stream {
+    pub(super) fn new(limit: usize) -> Stream {
         let lane = Lane::new(limit);
         let start = lane.start();
         Stream {
@@ -59,9 +61,9 @@ impl Stream {
         }
     }
 
-    /// A follower took some of what it was offered, or leaves: where its cursor stood if it lagged, and
-    /// where it stands if it lags.
-    pub(in crate::chat) fn cursor_moved(&mut self, from: Option<Offset>, to: Option<Offset>) {
+    /// The cursor of a slow subscriber moved, or it leaves: `from` where, if it was slow before, and `to` where, if
+    /// it is slow now.
+    pub(super) fn cursor_moved(&mut self, from: Option<Offset>, to: Option<Offset>) {
         let (was, is) = (self.count(from), self.count(to));
         self.slow = self.slow + is.slow - was.slow;
         self.behind = self.behind + is.behind - was.behind;
@@ -69,7 +71,7 @@ impl Stream {
         self.advance_milestone();
     }
 
-    /// What somebody whose cursor stands there counts, if it lags.
+    /// The counts for one cursor; `None` is a subscriber that is not slow.
     fn count(&self, cursor: Option<Offset>) -> SlowSubscribers {
         let is_abandoned = cursor.is_some_and(|at| at < self.abandoned_before);
         let is_behind = cursor.is_some_and(|at| at < self.milestone);
@@ -80,20 +82,20 @@ impl Stream {
         }
     }
 
-    /// Where the lane has come to the next milestone, and everybody to the last, that is the one to come to.
-    pub(in crate::chat) fn advance_milestone(&mut self) {
+    /// Goes on to the next milestone if the lane has reached it and all slow subscribers have reached the last one.
+    pub(super) fn advance_milestone(&mut self) {
         if self.behind == 0 && self.is_far() {
             self.next_milestone();
         }
     }
 
-    /// Whether nothing more is to come before somebody who lags has come to the milestone.
-    pub(in crate::chat) fn waits(&self) -> bool {
+    /// Whether the lane has reached the next milestone before all slow subscribers have reached the last one.
+    pub(super) fn waits(&self) -> bool {
         self.behind > 0 && self.is_far()
     }
 
-    /// Gives up those who have not come to the milestone, if it waits for them.
-    pub(in crate::chat) fn abandon(&mut self) {
+    /// Abandons the subscribers for which it waits.
+    pub(super) fn abandon(&mut self) {
         if self.waits() {
             self.abandoned_before = self.milestone;
             self.abandoned += self.behind;
@@ -106,9 +108,9 @@ impl Stream {
         self.behind = self.slow - self.abandoned;
     }
 
-    /// Whether these are the cursors of those who lag, as far as they are counted.
+    /// Whether the counts agree with these cursors, all of the slow subscribers. For tests.
     #[cfg(any(test, feature = "census"))]
-    pub(in crate::chat) fn counts_slow_right(&self, cursors: impl Iterator<Item = Offset>) -> bool {
+    pub(super) fn counts_slow_right(&self, cursors: impl Iterator<Item = Offset>) -> bool {
         let mut all = SlowSubscribers::default();
         for cursor in cursors {
             let one = self.count(Some(cursor));
@@ -123,8 +125,33 @@ impl Stream {
         self.lane.end() - self.milestone > self.lane.limit() / 4
     }
 
-    /// Everybody has been offered everything up to here, and a lap begins.
-    pub(in crate::chat) fn begin_round(&mut self) {
+    /// Whether more than half a lane has not been offered to all subscribers.
+    pub(super) fn is_full(&self) -> bool {
+        self.lane.end() - self.offered > self.lane.limit() / 2
+    }
+
+    /// Bytes that came since the round began.
+    pub(super) fn bytes_of_round(&self) -> usize {
+        self.lane.end() - self.round_began
+    }
+
+    /// A subscriber was offered the whole lane, and this is its cursor now.
+    pub(super) fn visited(&mut self, cursor: Offset) {
+        self.low = self.low.min(cursor);
+    }
+
+    /// Bytes that only slow subscribers still want: all subscribers have been offered them.
+    pub(super) fn wanted_by_slow(&self) -> usize {
+        self.offered - self.lane.start()
+    }
+
+    /// Forgets what only slow subscribers still want. They have fallen behind.
+    pub(super) fn cut(&mut self) {
+        self.lane.forget(self.offered);
+    }
+
+    /// A round begins. All subscribers have been offered everything so far.
+    pub(super) fn begin_round(&mut self) {
         let end = self.lane.end();
         self.offered = end;
         self.round_began = end;
@@ -132,7 +159,7 @@ impl Stream {
         self.low_before = end;
     }
 
-    pub(in crate::chat) fn round_ended(&mut self) {
+    pub(super) fn round_ended(&mut self) {
         self.lane.forget(self.low);
         self.offered = self.round_began;
         self.round_began = self.lane.end();
@@ -140,7 +167,7 @@ impl Stream {
         self.low = self.round_began;
     }
 
-    pub(in crate::chat) fn all_offered(&mut self, none_slow: bool) {
+    pub(super) fn all_offered(&mut self, none_slow: bool) {
         let end = self.lane.end();
         self.lane.forget(if none_slow {
             end
@@ -171,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn who_lags_is_waited_for_until_it_has_come_to_the_milestone() {
+    fn the_stream_waits_until_slow_subscribers_have_reached_the_milestone() {
         let mut stream = Stream::new(1_000);
         let place = |bytes| Some(Offset::START + bytes);
         say(&mut stream, 100);
@@ -192,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_who_lags_means_nobody_is_waited_for() {
+    fn without_slow_subscribers_the_stream_does_not_wait() {
         let mut stream = Stream::new(1_000);
         for _ in 0..10 {
             say(&mut stream, 900);
@@ -201,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_waited_for_twice_in_vain() {
+    fn the_stream_does_not_wait_twice_in_vain_for_one_subscriber() {
         let mut stream = Stream::new(1_000);
         let place = |bytes| Some(Offset::START + bytes);
         say(&mut stream, 251);
@@ -213,8 +240,8 @@ mod tests {
         stream.abandon();
         assert!(!stream.waits(), "it is at 502");
         say(&mut stream, 251);
-        assert!(!stream.waits(), "both are given up");
-        // Who comes on is waited for again.
+        assert!(!stream.waits(), "both are abandoned");
+        // It waits again for a subscriber that has come on.
         stream.cursor_moved(slow, place(300));
         say(&mut stream, 251);
         assert!(stream.waits());
