@@ -787,3 +787,43 @@ fn bodies_that_are_not_whole_count_among_partial_requests() {
         .collect();
     assert_eq!(refused.len(), 1);
 }
+
+#[test]
+fn a_client_that_never_reads_does_not_disturb_a_quiet_conversation() {
+    const STEP: Duration = Duration::from_millis(10);
+    let mut house = House::new(Limits {
+        ping_interval: Duration::ZERO,
+        ..Limits::default()
+    });
+    let come = |house: &mut House| {
+        let number = house.come(&request("/", ""));
+        house.settle();
+        number
+    };
+    let [ann, ben, stalled] = [(); 3].map(|()| come(&mut house));
+    house.takes(stalled, 0);
+    // Soon nine tenths of a lane are unsent to one client.
+    let talkers = [(); 8].map(|()| come(&mut house));
+    let mut unsent = 0;
+    while unsent < house.server.limits.rooms.room_buffer / 10 * 9 {
+        for talker in talkers {
+            house.send(talker, &text(&"x".repeat(25_600)));
+            unsent += 25_604;
+        }
+        house.pass(20 * STEP);
+        for client in talkers.into_iter().chain([ann, ben]) {
+            house.hears(client);
+        }
+    }
+    house.pass(Duration::from_secs(2));
+    for n in 0..400 {
+        house.send(ann, &text("?"));
+        house.pass(STEP);
+        assert_eq!(house.hears(ben).matches('?').count(), 1, "question {n}");
+        house.pass(4 * STEP);
+        for client in talkers.into_iter().chain([ann]) {
+            house.hears(client);
+        }
+    }
+    assert!(!house.is_gone(stalled));
+}
