@@ -204,11 +204,12 @@ fn files_of_a_layer_import_each_other_one_way() {
 
 /// What each file of the event loop's own state may import of `server`. A queue imports no other queue, and none of them
 /// knows `Server`.
-const STATE: [(&str, &[&str]); 13] = [
+const STATE: [(&str, &[&str]); 14] = [
     ("queues/acceptor", &["Moment"]),
     ("queues/buffers", &["Ready"]),
     ("queues/deadlines", &["Moment", "clock::ticks"]),
     ("queues/paused", &["Moment", "queues::SPARE_ENTRIES"]),
+    ("queues/requests", &[]),
     ("queues/read_queue", &["queues::SPARE_ENTRIES"]),
     ("queues/run_queue", &["Moment", "queues::SPARE_ENTRIES"]),
     ("queues/sweep", &["Moment", "Limits", "clock::ticks"]),
@@ -267,6 +268,7 @@ fn the_server_has_at_most_20_fields() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let code = code_of(&src.join("server/mod.rs"));
     let (_, body) = code.split_once("pub struct Server<").unwrap();
-    let fields = body.split("\n}").next().unwrap().matches(": ").count() - 1;
+    let (_, body) = body.split_once("> {").unwrap();
+    let fields = body.split("\n}").next().unwrap().matches(": ").count();
     assert!((10..=20).contains(&fields), "{fields} fields");
 }

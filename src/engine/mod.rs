@@ -17,7 +17,7 @@
 
 use crate::chat::members::name::Name;
 use crate::chat::{Position, Room, Said, Stamp};
-use crate::ids::{ConnectionRef, RoomKey};
+use crate::ids::ConnectionRef;
 use crate::time::Moment;
 
 /// Decides about requests, at once or later.
@@ -51,24 +51,24 @@ pub trait Engine {
         name: Option<&Name>,
     ) -> Option<Renamed>;
 
-    /// A member has left. There is no answer.
-    fn leave(&mut self, room: RoomState<'_>, member: u32);
+    /// A member has left the room with this epoch. There is no answer.
+    fn leave(&mut self, epoch: u64, member: u32);
 
     /// Whether the engine holds so many requests that nothing more is to be asked of it for now.
     fn is_full(&self) -> bool;
 
-    /// When [`Engine::next`] will have something. `takes` says which rooms take a message now.
-    fn due(&self, takes: impl Fn(RoomKey) -> bool) -> Option<Moment>;
+    /// When [`Engine::next`] will have something. `takes` says whether the room with this path takes a message now.
+    fn due(&self, takes: impl FnMut(&str) -> bool) -> Option<Moment>;
 
     /// The next outcome of an earlier request. A message stays in the engine until its room takes it.
-    fn next(&mut self, now: Moment, takes: impl Fn(RoomKey) -> bool) -> Option<Outcome<'_>>;
+    fn next(&mut self, now: Moment, takes: impl FnMut(&str) -> bool) -> Option<Outcome<'_>>;
 }
 
 /// A room as the server that asks knows it.
 #[derive(Clone, Copy, Debug)]
 pub struct RoomState<'a> {
-    /// Where it is kept; `None` if nobody is there yet.
-    pub key: Option<RoomKey>,
+    /// Whether it is open there.
+    pub is_open: bool,
     /// Its path.
     pub path: &'a str,
     /// How far it has come. An engine that does not know the room begins it here.
@@ -77,9 +77,9 @@ pub struct RoomState<'a> {
 
 impl<'a> RoomState<'a> {
     /// The state of a room that is open.
-    pub fn of(key: RoomKey, room: &'a Room) -> RoomState<'a> {
+    pub fn of(room: &'a Room) -> RoomState<'a> {
         RoomState {
-            key: Some(key),
+            is_open: true,
             path: room.path(),
             position: room.position(),
         }
@@ -110,9 +110,9 @@ pub enum Outcome<'a> {
     Said {
         /// Of the connection, which may have gone.
         from: ConnectionRef,
-        /// The room in which it was said, if its epoch is still this.
-        room: RoomKey,
-        /// Of the room.
+        /// The path of the room.
+        room: &'a str,
+        /// Of the room: if it is open with another epoch, it is not the same any more.
         epoch: u64,
         /// Where the message stands in the room's log.
         stamp: Stamp,
@@ -169,17 +169,20 @@ impl Engine for Embedded {
         Some(Renamed)
     }
 
-    fn leave(&mut self, _: RoomState<'_>, _: u32) {}
+    #[inline]
+    fn leave(&mut self, _: u64, _: u32) {}
 
     fn is_full(&self) -> bool {
         false
     }
 
-    fn due(&self, _: impl Fn(RoomKey) -> bool) -> Option<Moment> {
+    #[inline]
+    fn due(&self, _: impl FnMut(&str) -> bool) -> Option<Moment> {
         None
     }
 
-    fn next(&mut self, _: Moment, _: impl Fn(RoomKey) -> bool) -> Option<Outcome<'_>> {
+    #[inline]
+    fn next(&mut self, _: Moment, _: impl FnMut(&str) -> bool) -> Option<Outcome<'_>> {
         None
     }
 }
@@ -197,7 +200,7 @@ mod tests {
     };
 
     const ROOM: RoomState<'static> = RoomState {
-        key: Some(RoomKey(1)),
+        is_open: true,
         path: "/tea",
         position: Position {
             epoch: 7,
@@ -237,7 +240,7 @@ mod tests {
     #[test]
     fn nothing_is_left_for_later() {
         assert_eq!(Embedded.rename(FROM, ROOM, 2, None), Some(Renamed));
-        Embedded.leave(ROOM, 2);
+        Embedded.leave(7, 2);
         assert!(!Embedded.is_full());
         assert_eq!(Embedded.due(|_| true), None);
         assert_eq!(Embedded.next(Moment(u64::MAX), |_| true), None);

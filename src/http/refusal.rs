@@ -142,6 +142,8 @@ pub enum Refusal {
     UnknownMethod,
     /// A limit on connections or memory is reached.
     Full,
+    /// The room cannot be entered for now.
+    Unavailable,
     /// The limit on connections from one address is reached.
     TooManyFromAddress,
     /// The limit on rooms is reached.
@@ -191,9 +193,11 @@ impl Refusal {
                 Status::RequestHeaderFieldsTooLarge
             }
             Self::UnknownMethod | Self::UnknownTransferCoding => Status::NotImplemented,
-            Self::Full | Self::TooManyFromAddress | Self::TooManyRooms | Self::ShuttingDown => {
-                Status::ServiceUnavailable
-            }
+            Self::Full
+            | Self::Unavailable
+            | Self::TooManyFromAddress
+            | Self::TooManyRooms
+            | Self::ShuttingDown => Status::ServiceUnavailable,
             Self::UnknownHttpVersion => Status::HttpVersionNotSupported,
         }
     }
@@ -243,6 +247,7 @@ impl Refusal {
             Self::HeadTooLong => "the head is too long",
             Self::UnknownMethod => "an unknown method",
             Self::Full => "the server is full",
+            Self::Unavailable => "the room cannot be entered for now",
             Self::TooManyFromAddress => "too many connections from this address",
             Self::TooManyRooms => "there are too many rooms",
             Self::ShuttingDown => "the server is shutting down",

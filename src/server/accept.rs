@@ -9,6 +9,7 @@ use super::peer::Peer;
 use super::queues::Deadline;
 use super::report::Notice;
 use super::{Accepted, Moment, Network, Server};
+use crate::engine::Engine;
 use crate::feed::Outbox;
 use crate::http::{Incoming, Refusal};
 use crate::ids::ConnectionRef;
@@ -23,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// compacted.
 const STALE_DEADLINES: usize = 1_024;
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     /// When to accept next, if connections may be waiting.
     pub(super) fn accept_due(&self) -> Option<Moment> {
         self.acceptor.due().filter(|_| self.shutdown.is_none())

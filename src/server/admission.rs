@@ -2,24 +2,25 @@
 
 use std::borrow::Cow;
 
-use super::connections::{Flags, Open, Stage};
+use super::connections::{Flags, Joining, Open, PendingInput, Reading, Stage};
 use super::conversation::{framed, framing_of, lane_of};
+use super::queues::{ReadClass, Request};
 use super::{Network, Server};
 use crate::chat::v1::{self, Hello};
-use crate::chat::{Encoding, Format, Greeting, Newcomer};
-use crate::engine::{Embedded, Engine, RoomState};
+use crate::chat::{Encoding, Format, Greeting, Newcomer, Room};
+use crate::engine::{Engine, RoomState};
 use crate::feed::Piece;
 use crate::http::{self, Refusal, Upgrade};
-use crate::ids::{ConnectionKey, ConnectionRef};
+use crate::ids::{ConnectionKey, ConnectionRef, RoomKey};
 use crate::ws::CloseCode;
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     /// A request is granted: the connection becomes a member of its room.
     pub(super) fn admit(&mut self, key: ConnectionKey, upgrade: &Upgrade<'_>, rest: &mut [u8]) {
         let Some(connection) = self.connections.get_mut(key) else {
             return;
         };
-        let id = connection.id();
+        let from = connection.reference();
         if connection.flags.has(Flags::OVER_LIMIT) {
             self.counts.connections_over_limit += 1;
             let peer = connection.peer();
@@ -32,14 +33,6 @@ impl<N: Network> Server<N> {
         }
         if self.shutdown.is_some() {
             return self.refuse(key, Refusal::ShuttingDown);
-        }
-        let Ok(room_key) = self.rooms.enter(&upgrade.room) else {
-            return self.refuse(key, Refusal::TooManyRooms);
-        };
-        if !rest.is_empty() && self.rooms.is_paused(room_key, self.tick()) {
-            // A client waits for our answer before it sends anything (RFC 6455, section 4.1). This one did not, and
-            // what it has sent needs space in the room, because it cannot be unread.
-            return self.refuse(key, Refusal::Full);
         }
         let format = match upgrade.subprotocol {
             Some(v1::SUBPROTOCOL) => Format::ChatV1,
@@ -54,21 +47,23 @@ impl<N: Network> Server<N> {
             Format::Plain => Hello::default(),
             Format::ChatV1 => Hello::parse(name, since, session),
         };
-        if let Some(old) = self.rooms.replaced(room_key, &hello, &self.connections) {
-            self.counts.connections_replaced += 1;
-            self.close_and_await_reply(
-                old,
-                CloseCode::REPLACED,
-                "another connection has taken over",
-            );
+        if !E::IMMEDIATE {
+            return self.ask_to_join(from, upgrade, encoding, &hello, rest);
         }
-        let (roster, now) = (&self.connections, self.now.tick());
-        let returning = self.rooms.returning(room_key, &hello, roster);
+        let Ok(room_key) = self.rooms.enter(&upgrade.room) else {
+            return self.refuse(key, Refusal::TooManyRooms);
+        };
+        if !rest.is_empty() && self.rooms.is_paused(room_key, self.tick()) {
+            // A client waits for our answer before it sends anything (RFC 6455, section 4.1). This one did not, and
+            // what it has sent needs space in the room, because it cannot be unread.
+            return self.refuse(key, Refusal::Full);
+        }
+        let returning = self.rooms.returning(room_key, &hello, &self.connections);
         let Some(room) = self.rooms.get(room_key) else {
             return;
         };
-        let (from, room) = (ConnectionRef { key, id }, RoomState::of(room_key, room));
-        let Some(entered) = Embedded.enter(from, room, returning) else {
+        let room = RoomState::of(room);
+        let Some(entered) = self.engine.enter(from, room, returning) else {
             return;
         };
         let newcomer = Newcomer {
@@ -77,26 +72,124 @@ impl<N: Network> Server<N> {
             hello: &hello,
             number: entered.member,
         };
-        let arrival = self.rooms.join(room_key, newcomer, roster, now);
-        let Some(arrival) = arrival else { return };
+        let mut response = Vec::with_capacity(512);
+        upgrade.write_response(&mut response);
+        self.join(room_key, newcomer, response);
+        if !rest.is_empty() {
+            self.on_bytes(key, rest);
+        }
+    }
+
+    /// The engine is asked to let a client into its room, which waits for that in its handshake.
+    fn ask_to_join(
+        &mut self,
+        from: ConnectionRef,
+        upgrade: &Upgrade<'_>,
+        encoding: Encoding,
+        hello: &Hello<'_>,
+        rest: &[u8],
+    ) {
+        let Some(mut connection) = self.connections.get_mut(from.key) else {
+            return;
+        };
+        let mut response = Vec::new();
+        upgrade.write_response(&mut response);
+        connection.set_stage(Stage::Joining(Box::new(Joining {
+            room: upgrade.room.as_ref().into(),
+            encoding,
+            response,
+            name: hello.name.map(Box::from),
+            since: hello.since,
+            session: hello.session.clone(),
+            rest: rest.to_vec(),
+        })));
+        connection.reading = Reading::ByEngine;
+        let key = self.rooms.find(&upgrade.room);
+        let room = match key.and_then(|key| self.rooms.get(key)) {
+            Some(room) => room.position(),
+            None => self.rooms.new_position(),
+        };
+        let room = RoomState {
+            is_open: key.is_some(),
+            path: &upgrade.room,
+            position: room,
+        };
+        let returning = key.and_then(|key| self.rooms.returning(key, hello, &self.connections));
+        self.requests.push(from, Request::Enter);
+        if let Some(entered) = self.engine.enter(from, room, returning) {
+            self.requests.pop(from);
+            self.on_entered(from, entered);
+        }
+    }
+
+    /// A client that has waited for its room is let in.
+    pub(super) fn join_late(
+        &mut self,
+        key: ConnectionKey,
+        room: RoomKey,
+        number: u32,
+        joining: Joining,
+    ) {
+        let hello = Hello {
+            name: joining.name.as_deref(),
+            since: joining.since,
+            session: joining.session,
+        };
+        let newcomer = Newcomer {
+            key,
+            encoding: joining.encoding,
+            hello: &hello,
+            number,
+        };
+        self.join(room, newcomer, joining.response);
+        let Some(mut connection) = self.connections.live_mut(key) else {
+            return;
+        };
+        let Some(open) = connection.open_mut() else {
+            return;
+        };
+        if !joining.rest.is_empty() {
+            open.rate.owe_bytes(joining.rest.len());
+            connection.set_pending(PendingInput {
+                undecoded: joining.rest,
+                since: self.now.tick(),
+                ..PendingInput::default()
+            });
+        }
+        let connection = connection.reference();
+        if self.resume(connection, Reading::ByEngine) {
+            self.enqueue_read(key, ReadClass::Ready);
+        }
+    }
+
+    /// A client becomes a member, and is told so.
+    fn join(&mut self, room: RoomKey, newcomer: Newcomer<'_>, response: Vec<u8>) {
+        let (key, hello) = (newcomer.key, newcomer.hello);
+        if let Some(old) = self.rooms.replaced(room, hello, &self.connections) {
+            self.counts.connections_replaced += 1;
+            self.close_and_await_reply(
+                old,
+                CloseCode::REPLACED,
+                "another connection has taken over",
+            );
+        }
+        let (roster, now) = (&self.connections, self.now.tick());
+        let Some(arrival) = self.rooms.join(room, newcomer, roster, now) else {
+            return;
+        };
         let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
         let lane = lane_of(Some(arrival.member.place), &self.rooms, &self.lobby);
-        let mut response = Vec::with_capacity(512);
-        upgrade.write_response(&mut response);
         connection.join(lane);
         log::debug!(
             "#{} is in {}",
             connection.id().0,
-            http::Escaped(upgrade.room.as_bytes())
+            http::Escaped(self.rooms.get(room).map_or("", Room::path).as_bytes())
         );
         connection.set_stage(Stage::Open(Open::new(arrival.member)));
         self.counts.handshakes_completed += 1;
         self.greet(key, response, arrival.greeting);
-        if !rest.is_empty() {
-            self.on_bytes(key, rest);
-        }
     }
 
     /// The first bytes to a member: the response, and what its room has to tell it. The replay is read from the

@@ -5,9 +5,10 @@ use super::connections::{Flags, Reading, Stage};
 use super::drop_reason::DropReason;
 use super::queues::ReadClass;
 use super::{Network, Server};
+use crate::engine::Engine;
 use crate::ids::{ConnectionRef, RoomKey};
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     /// Pauses a client that is not to be read now. Returns whether it is. A paused client is in a list that resumes it.
     pub(super) fn pause_if_needed(&mut self, reference: ConnectionRef) -> bool {
         let now = self.tick();
@@ -19,8 +20,8 @@ impl<N: Network> Server<N> {
         };
         let due = open.rate.paid_at(connection.last_received, &self.limits);
         let room = open.member.place.room;
-        let is_deaf = self.rooms.is_paused(room, now);
-        if due <= now && !is_deaf {
+        let is_paused = self.rooms.is_paused(room, now);
+        if due <= now && !is_paused {
             return false;
         }
         if connection.flags.has(Flags::BROKEN) {
@@ -61,6 +62,14 @@ impl<N: Network> Server<N> {
         }
     }
 
+    /// The engine keeps a message for a room that does not take it now. If the room waits for slow subscribers, it does
+    /// so until a deadline.
+    pub(super) fn set_deadline_of_paused_room(&mut self, key: RoomKey) {
+        if let Some(until) = self.rooms.waits_until(key, self.tick()) {
+            self.paused.set_room_deadline(key, until);
+        }
+    }
+
     /// Rooms that have waited for slow subscribers until their deadline go on without them.
     pub(super) fn resume_overdue_rooms(&mut self) {
         let now = self.tick();
@@ -87,7 +96,7 @@ impl<N: Network> Server<N> {
 
     /// We had stopped reading this client, so its silence begins now, and its message has that much more time. Returns
     /// whether it is still there, and paused by `what`.
-    fn resume(&mut self, reference: ConnectionRef, what: Reading) -> bool {
+    pub(super) fn resume(&mut self, reference: ConnectionRef, what: Reading) -> bool {
         let now = self.tick();
         let Some(mut connection) = self.connections.resolve(reference) else {
             return false;

@@ -11,6 +11,7 @@ use super::clock::TimeSlice;
 use super::queues::BusyRoom;
 use super::{Moment, Network, Server};
 use crate::chat::{Backlog, Ends};
+use crate::engine::Engine;
 
 /// This many messages, or bytes, are worth a round of their own: a room with more does not gather.
 const ENOUGH_MESSAGES: u32 = 16;
@@ -32,7 +33,7 @@ enum Served {
     Wholly,
 }
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     /// Serves busy rooms in turn, until the turn's visits or its time are used up.
     pub(super) fn broadcast(&mut self) {
         self.run_queue.end_delays(self.now);

@@ -7,6 +7,7 @@ use super::conversation::lane_of;
 use super::queues::Deadline;
 use super::{Network, Server};
 use crate::chat::{Encoding, Room};
+use crate::engine::Engine;
 use crate::ids::{ConnectionKey, ConnectionRef};
 
 /// A count of everything that the server holds, made anew from what it knows of each connection.
@@ -46,6 +47,8 @@ pub struct Resident {
 pub enum Phase {
     /// Its request head is not whole.
     Handshaking,
+    /// Its request is granted, and it waits to be let into its room.
+    Joining,
     Open,
     /// The server has sent or queued the last that this client hears.
     Closing,
@@ -71,7 +74,7 @@ struct Listed {
     fins: u8,
 }
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     /// Counts everything, between two turns.
     ///
     /// # Errors
@@ -88,7 +91,7 @@ impl<N: Network> Server<N> {
         let listed = self.listed();
         let mut seated = 0;
         for (key, connection) in self.connections.iter() {
-            self.check_lists(connection, listed[key.0 as usize])
+            self.check_lists(key, connection, listed[key.0 as usize])
                 .map_err(|wrong| format!("{key:?} {wrong}"))?;
             self.check_patience(connection)
                 .map_err(|wrong| format!("{key:?} {wrong}"))?;
@@ -116,6 +119,7 @@ impl<N: Network> Server<N> {
                 key,
                 phase: match connection.stage() {
                     Stage::Handshaking(_) => Phase::Handshaking,
+                    Stage::Joining(_) => Phase::Joining,
                     Stage::Open(_) => Phase::Open,
                     Stage::Closing(_) => Phase::Closing,
                 },
@@ -125,6 +129,7 @@ impl<N: Network> Server<N> {
                 owed,
                 unheard: match connection.stage() {
                     Stage::Open(open) => open.undecoded(),
+                    Stage::Joining(joining) => joining.rest.len(),
                     Stage::Handshaking(_) | Stage::Closing(_) => 0,
                 },
             });
@@ -173,6 +178,7 @@ impl<N: Network> Server<N> {
 
     fn check_lists(
         &self,
+        key: ConnectionKey,
         connection: &Connection<N::Socket>,
         listed: Listed,
     ) -> Result<(), String> {
@@ -191,10 +197,14 @@ impl<N: Network> Server<N> {
             Reading::Idle | Reading::Queued => true,
             Reading::ByRate => listed.by_rate > 0,
             Reading::ByRoom => listed.by_room > 0,
+            Reading::ByEngine => self.requests.resumes(ConnectionRef {
+                key,
+                id: connection.id(),
+            }),
         };
         ensure!(is_resumed, "is paused for ever");
         let (awaited, list) = match connection.stage() {
-            Stage::Handshaking(_) => (listed.handshakes, "handshakes"),
+            Stage::Handshaking(_) | Stage::Joining(_) => (listed.handshakes, "handshakes"),
             Stage::Open(_) => return Ok(()),
             Stage::Closing(closing) => match closing.awaits {
                 Awaits::Close(_) | Awaits::Outbox => (listed.closes, "closings"),

@@ -2,9 +2,11 @@
 //!
 //! | stage | awaits | what happens | what follows |
 //! |---|---|---|---|
-//! | handshaking | the request | it is granted (`admit`) | open |
+//! | handshaking | the request | it is granted (`admit`) | joining, or open at once |
 //! | | | a response (`respond`, `refuse`), or the handshake timeout | closing, awaits `Outbox` |
 //! | | | the peer's FIN | dropped |
+//! | joining | the engine | it lets the client in (`join`) | open |
+//! | | | it does not, or the handshake timeout (`refuse`) | closing, awaits `Outbox` |
 //! | open | | the peer's Close, a violation, a limit (`close_with`), or the peer's FIN | closing, awaits `Outbox` |
 //! | | | the server shuts down, or another connection takes over (`close_and_await_reply`) | closing, awaits `Close` |
 //! | closing | `Close`: the peer's Close, which answers ours | the Close, a violation, or the peer's FIN | awaits `Outbox` |
@@ -32,11 +34,12 @@ use super::queues::{Deadline, ReadClass};
 use super::report::Notice;
 use super::{Network, Server};
 use crate::chat::{Place, Room, Roster};
+use crate::engine::Engine;
 use crate::feed::{Offset, Piece};
 use crate::ids::ConnectionKey;
 use crate::ws::CloseCode;
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     /// Closes a connection with a Close frame and its reason.
     pub(super) fn close_with(
         &mut self,
@@ -69,6 +72,7 @@ impl<N: Network> Server<N> {
         let Stage::Open(_) = connection.stage() else {
             return;
         };
+        // A message that is held was not published, and is not any more.
         let PendingInput {
             decoder,
             mut undecoded,
@@ -145,7 +149,11 @@ impl<N: Network> Server<N> {
             return;
         };
         let place = Some(member.place);
+        let number = member.number;
+        let epoch = self.rooms.get(member.place.room);
+        let epoch = epoch.map_or(0, |room| room.position().epoch);
         self.rooms.depart(key, member, roster, now);
+        self.engine.leave(epoch, number);
         let awaits = Awaits::Outbox;
         if let Some(mut connection) = self.connections.get_mut(key) {
             connection.set_stage(Stage::Closing(Closing { place, awaits }));
@@ -193,7 +201,7 @@ impl<N: Network> Server<N> {
 /// Whether all is written and our FIN was sent.
 pub(super) fn is_waiting_for_fin(stage: &Stage) -> bool {
     match stage {
-        Stage::Handshaking(_) | Stage::Open(_) => false,
+        Stage::Handshaking(_) | Stage::Joining(_) | Stage::Open(_) => false,
         Stage::Closing(closing) => matches!(closing.awaits, Awaits::Fin),
     }
 }

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 
 use super::connections::Flags;
+use super::queues::Request;
 use super::{Network, Server};
 use crate::chat::{Framing, Place, Rooms, Roster, Verdict};
-use crate::engine::{Embedded, Engine, RoomState};
+use crate::engine::{Engine, Renamed, RoomState};
 use crate::feed::{Lane, Piece};
 use crate::ids::ConnectionKey;
 use crate::ws::{Frame, Message};
@@ -14,7 +15,7 @@ use crate::ws::{Frame, Message};
 /// RFC 6455, section 5.5.3, allows.
 const PONGS: usize = 4 * 1024;
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     /// A member pings (RFC 6455, section 5.5.2). `is_last` says that nothing more of its input is decoded behind that.
     pub(super) fn on_ping(&mut self, key: ConnectionKey, payload: &[u8], is_last: bool) {
         let Some(mut connection) = self.connections.get_mut(key) else {
@@ -46,44 +47,82 @@ impl<N: Network> Server<N> {
         }
     }
 
-    /// A member has sent a message. Returns how many bytes answer it.
-    pub(super) fn on_message(&mut self, key: ConnectionKey, message: Message<'_>) -> usize {
+    /// A member has sent a message. Returns how many bytes answer it; `None` if it has to wait for the engine.
+    pub(super) fn on_message(&mut self, key: ConnectionKey, message: Message<'_>) -> Option<usize> {
+        if let Some(mut connection) = self.connections.get_mut(key)
+            && let Some(open) = connection.open_mut()
+        {
+            open.rate.owe_message();
+        }
+        self.judge(key, message)
+    }
+
+    /// The same for a message that is paid for.
+    pub(super) fn judge(&mut self, key: ConnectionKey, message: Message<'_>) -> Option<usize> {
         let Some(mut connection) = self.connections.get_mut(key) else {
-            return 0;
+            return Some(0);
         };
         if connection.outbox().holds() == 0 {
             connection.flags.clear(Flags::ASKED);
         }
         let (flags, from) = (connection.flags, connection.reference());
         let waits = |question| flags.has(Flags::asked(question));
-        if let Some(open) = connection.open_mut() {
-            open.rate.owe_message();
-        }
         if self.shutdown.is_some() {
-            return 0;
+            return Some(0);
         }
-        let when = (self.now.tick(), self.network.unix_millis());
+        let (now, time) = (self.now.tick(), self.network.unix_millis());
         let roster = &self.connections;
         let Some(member) = roster.member(key) else {
-            return 0;
+            return Some(0);
         };
-        let verdict = self.rooms.judge(member, message, waits, roster, when);
-        match verdict {
+        let (room, number) = (member.place.room, member.number);
+        let verdict = self
+            .rooms
+            .judge(member, message, waits, roster, (now, time));
+        let has_to_wait = !E::IMMEDIATE
+            && match &verdict {
+                Verdict::Say(said) => {
+                    self.engine.is_full() || !self.requests.may_say(from, said.id.as_deref())
+                }
+                Verdict::Rename(_) => self.engine.is_full() || self.requests.has(from),
+                Verdict::Answer(_) | Verdict::LongAnswer(..) | Verdict::Nothing => {
+                    self.requests.has(from)
+                }
+            };
+        if has_to_wait {
+            return None;
+        }
+        let answered = match verdict {
             Verdict::Say(said) => {
-                let room = member.place.room;
-                self.counts.messages_published += 1;
-                let (now, time) = when;
-                let Some(state) = self.rooms.get(room) else {
-                    return 0;
+                let Some(open) = self.rooms.get(room) else {
+                    return Some(0);
                 };
-                let state = RoomState::of(room, state);
-                let Some(stamp) = Embedded.say(from, state, &said, time) else {
-                    return 0;
-                };
-                if self.rooms.append(room, &said, stamp, now) {
-                    self.run_queue.push(room, self.now);
+                match self.engine.say(from, RoomState::of(open), &said, time) {
+                    Some(stamp) => {
+                        self.counts.messages_published += 1;
+                        if self.rooms.append(room, &said, stamp, now) {
+                            self.run_queue.push(room, self.now);
+                        }
+                    }
+                    None => {
+                        let id = said.id.as_deref().map(Box::from);
+                        self.requests.push(from, Request::Say(id));
+                    }
                 }
                 0
+            }
+            Verdict::Rename(wanted) => {
+                let Some(open) = self.rooms.get(room) else {
+                    return Some(0);
+                };
+                let state = RoomState::of(open);
+                match self.engine.rename(from, state, number, wanted.as_ref()) {
+                    Some(Renamed) => self.rename(key, wanted),
+                    None => {
+                        self.requests.push(from, Request::Rename);
+                        0
+                    }
+                }
             }
             Verdict::Answer(json) => {
                 self.answer(key, &json);
@@ -96,34 +135,9 @@ impl<N: Network> Server<N> {
                 }
                 json.len()
             }
-            Verdict::Rename(wanted) => {
-                let room = member.place.room;
-                let Some(state) = self.rooms.get(room) else {
-                    return 0;
-                };
-                let state = RoomState::of(room, state);
-                let number = member.number;
-                if Embedded
-                    .rename(from, state, number, wanted.as_ref())
-                    .is_none()
-                {
-                    return 0;
-                }
-                let renamed = self.rooms.rename(key, member, wanted, roster, when.0);
-                let Some((name, answer)) = renamed else {
-                    return 0;
-                };
-                if let Some(mut connection) = self.connections.live_mut(key)
-                    && let Some(open) = connection.open_mut()
-                {
-                    open.member.name = name;
-                }
-                let answered = answer.as_ref().map_or(0, String::len);
-                answer.into_iter().for_each(|json| self.answer(key, &json));
-                answered
-            }
             Verdict::Nothing => 0,
-        }
+        };
+        Some(answered)
     }
 
     /// Sends a message to one client alone, behind all that its room has broadcast so far.

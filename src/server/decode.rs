@@ -5,6 +5,7 @@ use super::drop_reason::DropReason;
 use super::queues::ReadClass;
 use super::report::Notice;
 use super::{Limits, Network, Server};
+use crate::engine::Engine;
 use crate::http::{Answer, Progress};
 use crate::ids::ConnectionKey;
 use crate::ws::{CloseCode, Decoder, Event, Message, Rules, Violation};
@@ -12,7 +13,7 @@ use crate::ws::{CloseCode, Decoder, Event, Message, Rules, Violation};
 /// Bytes of answers after which the input of a client waits until they have been written.
 pub(super) const MAX_ANSWERS: usize = 64 * 1024;
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     /// Bytes came from a connection.
     pub(super) fn on_bytes(&mut self, key: ConnectionKey, bytes: &mut [u8]) {
         let now = self.tick();
@@ -79,16 +80,25 @@ impl<N: Network> Server<N> {
         let Stage::Open(open) = connection.stage() else {
             return;
         };
-        let (mut decoder, mut since) = match pending {
-            Some(pending) => (pending.decoder, pending.since),
-            None => (Decoder::default(), now),
+        let (mut decoder, mut since, mut held) = match pending {
+            Some(pending) => (pending.decoder, pending.since, pending.held),
+            None => (Decoder::default(), now, None),
         };
         let deflate = open.member.place.encoding.framing().is_compressed();
         let rules = rules(&self.limits, deflate);
         let mut input = bytes;
         let mut inflater = self.buffers.take_inflater();
         let (mut spare, mut answers) = (self.limits.read_bytes(), MAX_ANSWERS);
+        if !E::IMMEDIATE
+            && let Some(message) = held.take()
+            && self.judge(key, message.as_message()).is_none()
+        {
+            held = Some(message);
+        }
         let last = loop {
+            if !E::IMMEDIATE && held.is_some() {
+                break None;
+            }
             let message = match decoder.next(&mut input, &rules) {
                 Ok(None) => break None,
                 Err(violation) => break Some(Last::Violation(violation)),
@@ -117,7 +127,11 @@ impl<N: Network> Server<N> {
                 }
             };
             since = now;
-            answers = answers.saturating_sub(self.on_message(key, message));
+            let Some(answered) = self.on_message(key, message) else {
+                held = Some(message.into());
+                break None;
+            };
+            answers = answers.saturating_sub(answered);
             if spare == 0 || answers == 0 {
                 break None;
             }
@@ -126,10 +140,12 @@ impl<N: Network> Server<N> {
         let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
-        if last.is_none() && (decoder.in_message() || !input.is_empty()) {
+        let is_held = held.is_some();
+        if last.is_none() && (decoder.in_message() || !input.is_empty() || is_held) {
             connection.set_pending(PendingInput {
                 decoder,
                 since,
+                held,
                 undecoded: input.to_vec(),
             });
         }
@@ -142,6 +158,7 @@ impl<N: Network> Server<N> {
             self.enqueue_write(key);
         }
         match last {
+            None if is_held => self.pause_by_engine(key),
             None if input.is_empty() => {}
             None => self.enqueue_read(key, ReadClass::Backlog),
             Some(Last::Close(code)) => {

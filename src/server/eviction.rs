@@ -3,10 +3,11 @@
 use super::connections::Awaits;
 use super::drop_reason::DropReason;
 use super::{Network, Server};
+use crate::engine::Engine;
 use crate::http::Refusal;
 use crate::ws::CloseCode;
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     /// Enforces the limits on memory of all together: request heads, messages, private bytes, lanes.
     pub(super) fn squeeze(&mut self) {
         self.evict_heads();

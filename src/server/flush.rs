@@ -8,9 +8,10 @@ use super::drop_reason::DropReason;
 use super::queues::Deadline;
 use super::{Network, Server};
 use crate::chat::Place;
+use crate::engine::Engine;
 use crate::ids::ConnectionKey;
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     pub(super) fn flush(&mut self) {
         let mut slice = TimeSlice::default();
         for _ in 0..self.writes.len().min(self.limits.budget.writes) {

@@ -7,11 +7,12 @@ use super::connections::{Awaits, Flags, Reading, Stage};
 use super::conversation::lane_of;
 use super::drop_reason::DropReason;
 use super::{Network, Server};
+use crate::engine::Engine;
 use crate::feed::Piece;
 use crate::ids::ConnectionKey;
 use crate::ws::CloseCode;
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     /// Whether a client may have to be pinged, or dropped because it takes or finishes nothing.
     pub(super) fn has_anything_to_sweep(&mut self) -> bool {
         let pings = !self.limits.ping_interval.is_zero() && !self.connections.is_empty();

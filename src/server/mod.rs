@@ -12,6 +12,7 @@ mod broadcast;
 mod census;
 mod clock;
 mod close;
+mod commits;
 mod connections;
 mod conversation;
 mod decode;
@@ -48,6 +49,7 @@ pub use report::Counts;
 pub use transport::{Accepted, Network, Readiness, Ready, Received, Signal, Transport, Written};
 
 use crate::chat::Rooms;
+use crate::engine::{Embedded, Engine};
 use crate::feed::Lane;
 use crate::http::Site;
 use crate::ids::ConnectionKey;
@@ -56,7 +58,8 @@ use crate::time::Tick;
 use connections::{Connections, Flags, Reading};
 use drop_reason::DropReason;
 use queues::{
-    Acceptor, Buffers, Paused, ReadClass, ReadQueue, RunQueue, SPARE_ENTRIES, Timers, WriteQueue,
+    Acceptor, Buffers, Paused, ReadClass, ReadQueue, Requests, RunQueue, SPARE_ENTRIES, Timers,
+    WriteQueue,
 };
 use report::Notices;
 use shutdown::Shutdown;
@@ -69,8 +72,9 @@ const FAR_DEADLINE: Duration = Duration::from_secs(1);
 const POLLS: usize = 16;
 
 /// A chat server.
-pub struct Server<N: Network> {
+pub struct Server<N: Network, E: Engine = Embedded> {
     network: N,
+    engine: E,
     site: Site,
     limits: Limits,
     /// When this turn began.
@@ -83,6 +87,7 @@ pub struct Server<N: Network> {
     reads: ReadQueue,
     writes: WriteQueue,
     paused: Paused,
+    requests: Requests,
     run_queue: RunQueue,
     timers: Timers,
     buffers: Buffers,
@@ -92,17 +97,34 @@ pub struct Server<N: Network> {
 }
 
 impl<N: Network> Server<N> {
-    /// A server without connections. `seed` is 128 random bits that nobody else knows.
+    /// A server without connections, which is alone. `seed` is 128 random bits that nobody else knows.
     ///
     /// # Errors
     /// Limits that do not fit each other.
     pub fn new(network: N, site: Site, limits: Limits, seed: u128) -> Result<Self, Unfit> {
+        Server::with_engine(network, Embedded, site, limits, seed)
+    }
+}
+
+impl<N: Network, E: Engine> Server<N, E> {
+    /// A server without connections, behind which this engine stands.
+    ///
+    /// # Errors
+    /// Limits that do not fit each other.
+    pub fn with_engine(
+        network: N,
+        engine: E,
+        site: Site,
+        limits: Limits,
+        seed: u128,
+    ) -> Result<Self, Unfit> {
         limits.check()?;
         let mut random = Random::new(seed);
         let connections = Connections::new(random.bits128());
         let rooms = Rooms::new(random.bits128(), limits.rooms, limits.ping_interval);
         Ok(Server {
             network,
+            engine,
             site,
             now: Moment::default(),
             connections,
@@ -112,6 +134,7 @@ impl<N: Network> Server<N> {
             reads: ReadQueue::default(),
             writes: WriteQueue::default(),
             paused: Paused::default(),
+            requests: Requests::default(),
             run_queue: RunQueue::default(),
             timers: Timers::new(&limits),
             buffers: Buffers::new(limits.read_bytes()),
@@ -193,6 +216,7 @@ impl<N: Network> Server<N> {
             self.timers.due(to_sweep),
             self.rooms_due(),
             self.shutdown.as_ref().map(Shutdown::due),
+            self.engine_due(),
         ]
         .into_iter()
         .flatten()
@@ -203,6 +227,14 @@ impl<N: Network> Server<N> {
             self.network.now()
         };
         Some(due - now)
+    }
+
+    /// When the engine has an outcome that is taken in then.
+    fn engine_due(&self) -> Option<Moment> {
+        let now = self.tick();
+        let is_paused = |room| self.rooms.is_paused(room, now);
+        self.engine
+            .due(|path| !self.rooms.find(path).is_some_and(is_paused))
     }
 
     /// Before the server sleeps, the queues give back the memory that a storm has left.

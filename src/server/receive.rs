@@ -1,4 +1,5 @@
-//! Reads: one for each client per turn, decoded to its end and published at once. Fairness: quiet members come first.
+//! Reads: one for each client per turn, decoded to its end and published at once. What the engine has committed comes
+//! first. Fairness: quiet members come first.
 
 use super::clock::TimeSlice;
 use super::connections::{Awaits, Flags, Reading, Stage};
@@ -6,12 +7,14 @@ use super::decode::MAX_ANSWERS;
 use super::drop_reason::DropReason;
 use super::queues::ReadClass;
 use super::{Network, Server};
+use crate::engine::Engine;
 use crate::ids::{ConnectionKey, ConnectionRef};
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     pub(super) fn receive(&mut self) {
         self.resume_by_rate();
         self.resume_overdue_rooms();
+        self.commit();
         // Entries pushed to the backlog during this call were already read this turn: only those queued before it are
         // read.
         let backlog = self.reads.len(ReadClass::Backlog);
@@ -84,7 +87,9 @@ impl<N: Network> Server<N> {
         };
         connection.flags.set(Flags::FIN_SEEN);
         match connection.stage() {
-            Stage::Handshaking(_) => self.drop_connection(key, DropReason::Vanished),
+            Stage::Handshaking(_) | Stage::Joining(_) => {
+                self.drop_connection(key, DropReason::Vanished);
+            }
             Stage::Open(_) => self.begin_closing(key, Awaits::Outbox),
             Stage::Closing(closing) => match closing.awaits {
                 Awaits::Fin => self.drop_connection(key, DropReason::Closed),

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Network, Server, Tick};
+use crate::engine::Engine;
 
 macro_rules! counts {
     ($($(#[doc = $doc:literal])* $name:ident,)*) => {
@@ -140,7 +141,7 @@ impl Notices {
     }
 }
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     /// The counters as they stand now.
     pub fn counts(&self) -> Counts {
         Counts {

@@ -6,11 +6,12 @@ use std::mem;
 use super::connections::{Awaits, Connection, Stage};
 use super::report::Notice;
 use super::{Network, Server};
+use crate::engine::Engine;
 use crate::feed::Piece;
 use crate::http::{CONTINUE, Call, Refusal, Resource, Response, Status};
 use crate::ids::ConnectionKey;
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     /// Answers a request. The response closes the connection.
     pub(super) fn respond(&mut self, key: ConnectionKey, response: Response) {
         let Some(mut connection) = self.connections.get_mut(key) else {
@@ -59,7 +60,7 @@ impl<N: Network> Server<N> {
     pub(super) fn refuse(&mut self, key: ConnectionKey, refusal: Refusal) {
         let response = match self.connections.get(key).map(Connection::stage) {
             Some(Stage::Handshaking(incoming)) => incoming.refuse(refusal),
-            Some(Stage::Open(_) | Stage::Closing(_)) | None => refusal.into(),
+            Some(Stage::Joining(_) | Stage::Open(_) | Stage::Closing(_)) | None => refusal.into(),
         };
         self.respond(key, response);
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::connections::Stage;
 use super::{Moment, Network, Server, Signal};
 use crate::chat::{Format, v1};
+use crate::engine::Engine;
 use crate::http::Refusal;
 use crate::ids::ConnectionKey;
 use crate::ws::CloseCode;
@@ -49,7 +50,7 @@ impl Shutdown {
     }
 }
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     pub(super) fn on_signal(&mut self, signal: Signal) {
         match (signal, &mut self.shutdown) {
             (Signal::Report, _) => {
@@ -113,7 +114,7 @@ impl<N: Network> Server<N> {
             return;
         };
         match connection.stage() {
-            Stage::Handshaking(_) => self.refuse(key, Refusal::ShuttingDown),
+            Stage::Handshaking(_) | Stage::Joining(_) => self.refuse(key, Refusal::ShuttingDown),
             Stage::Open(open) => {
                 if open.member.place.encoding.format() == Format::ChatV1 {
                     self.answer(key, &bye);

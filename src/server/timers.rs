@@ -2,14 +2,15 @@
 //! something to announce, and goodbyes.
 
 use super::close::is_waiting_for_fin;
-use super::connections::Awaits;
+use super::connections::{Awaits, Connection, Stage};
 use super::drop_reason::DropReason;
 use super::queues::Deadline;
 use super::{Moment, Network, Server};
+use crate::engine::Engine;
 use crate::http::Refusal;
 use crate::ids::ConnectionRef;
 
-impl<N: Network> Server<N> {
+impl<N: Network, E: Engine> Server<N, E> {
     pub(super) fn watch(&mut self) {
         self.timers.allow_drops(self.limits.budget.ends);
         self.expire_handshakes();
@@ -53,7 +54,14 @@ impl<N: Network> Server<N> {
         {
             self.timers.of(Deadline::Handshake).pop_front();
             self.counts.handshake_timeouts += 1;
-            self.refuse(connection.key, Refusal::RequestTimeout);
+            let found = self.connections.get(connection.key);
+            let refusal = match found.map(Connection::stage) {
+                Some(Stage::Joining(_)) => Refusal::Unavailable,
+                Some(Stage::Handshaking(_) | Stage::Open(_) | Stage::Closing(_)) | None => {
+                    Refusal::RequestTimeout
+                }
+            };
+            self.refuse(connection.key, refusal);
             self.prune_handshakes();
         }
     }

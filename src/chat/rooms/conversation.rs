@@ -108,8 +108,8 @@ impl Rooms {
 
     /// The number of the member that comes back with this `hello`, if the session is known.
     pub fn returning(&self, room: RoomKey, hello: &Hello<'_>, roster: &dyn Roster) -> Option<u32> {
-        let epoch = self.get(room)?.log.epoch();
-        let claim = self.sessions.check(hello.session.as_ref()?, epoch)?;
+        let token = hello.session.as_ref()?;
+        let claim = self.sessions.check(token, self.get(room)?.log.epoch())?;
         let is_known = match self.sessions.whereabouts(claim.session) {
             Some(Whereabouts::Gone { .. }) => true,
             Some(Whereabouts::Moved(_)) | None => self.replaced(room, hello, roster).is_some(),

@@ -231,12 +231,16 @@ impl Rooms {
         if let Some(key) = self.find(path) {
             return Ok(key);
         }
-        let epoch = self.random.bits64();
-        let position = Position {
-            epoch,
-            ..Position::default()
-        };
+        let position = self.new_position();
         self.open(path, position)
+    }
+
+    /// Where a room begins that nothing is known of.
+    pub fn new_position(&mut self) -> Position {
+        Position {
+            epoch: self.random.bits64(),
+            ..Position::default()
+        }
     }
 
     fn open(&mut self, path: &str, position: Position) -> Result<RoomKey, TooManyRooms> {

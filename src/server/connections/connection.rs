@@ -2,16 +2,20 @@
 //!
 //! What is private here is changed through an [`Entry`](super::Entry) only, because a count or a ledger depends on it.
 
+use std::fmt;
+
 use super::super::peer::Peer;
 use super::super::rate_limit::RateLimiter;
 use super::super::transport::{Received, Transport};
 use super::heap::HeapUse;
-use crate::chat::{Member, Place, Question};
+use crate::chat::members::session::Token;
+use crate::chat::v1::Since;
+use crate::chat::{Encoding, Member, Place, Question};
 use crate::feed::Outbox;
 use crate::http::Incoming;
 use crate::ids::ConnectionId;
 use crate::time::Tick;
-use crate::ws::Decoder;
+use crate::ws::{Decoder, Message};
 
 /// A connection. While it is open and idle, it owns no heap.
 #[derive(Debug)]
@@ -39,10 +43,43 @@ const _: () = assert!(size_of::<Connection<mio::net::TcpStream>>() <= 88);
 pub(in crate::server) enum Stage {
     /// Its request has not come to its end.
     Handshaking(Incoming),
+    /// Its request is granted, and the engine has to let it into its room.
+    Joining(Box<Joining>),
     /// It is a member of a room.
     Open(Open),
     /// It is being closed.
     Closing(Closing),
+}
+
+/// A connection that waits to be let into its room: what it has to be told then. Nothing is read from it meanwhile.
+pub(in crate::server) struct Joining {
+    /// The room's path.
+    pub(in crate::server) room: Box<str>,
+    pub(in crate::server) encoding: Encoding,
+    /// The response to its request.
+    pub(in crate::server) response: Vec<u8>,
+    pub(in crate::server) name: Option<Box<str>>,
+    pub(in crate::server) since: Option<Since>,
+    pub(in crate::server) session: Option<Token>,
+    /// Bytes that came behind the request.
+    pub(in crate::server) rest: Vec<u8>,
+}
+
+impl fmt::Debug for Joining {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the token.
+        f.debug_struct("Joining")
+            .field("room", &self.room)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Joining {
+    /// Bytes of heap, its own included.
+    fn heap_use(&self) -> usize {
+        let text = self.room.len() + self.name.as_ref().map_or(0, |name| name.len());
+        size_of::<Joining>() + text + self.response.capacity() + self.rest.capacity()
+    }
 }
 
 /// A connection that is a member of a room.
@@ -59,14 +96,43 @@ pub(in crate::server) struct PendingInput {
     pub(in crate::server) decoder: Decoder,
     /// When the message began.
     pub(in crate::server) since: Tick,
+    /// A message that waits for the engine: it is decoded, and not judged yet.
+    pub(in crate::server) held: Option<HeldMessage>,
     /// Bytes behind a message that said enough for one turn. They are decoded before anything else is read.
     pub(in crate::server) undecoded: Vec<u8>,
+}
+
+/// A whole message.
+#[derive(Debug)]
+pub(in crate::server) enum HeldMessage {
+    Text(Box<str>),
+    Binary(Box<[u8]>),
+}
+
+impl From<Message<'_>> for HeldMessage {
+    fn from(message: Message<'_>) -> HeldMessage {
+        match message {
+            Message::Text(text) => HeldMessage::Text(text.into()),
+            Message::Binary(bytes) => HeldMessage::Binary(bytes.into()),
+        }
+    }
+}
+
+impl HeldMessage {
+    pub(in crate::server) fn as_message(&self) -> Message<'_> {
+        match self {
+            HeldMessage::Text(text) => Message::Text(text),
+            HeldMessage::Binary(bytes) => Message::Binary(bytes),
+        }
+    }
 }
 
 impl PendingInput {
     /// Bytes of heap, its own included.
     fn heap_use(&self) -> usize {
-        size_of::<PendingInput>() + self.decoder.holds() + self.undecoded.capacity()
+        let held = self.held.as_ref();
+        let held = held.map_or(0, |held| held.as_message().bytes().len());
+        size_of::<PendingInput>() + self.decoder.holds() + held + self.undecoded.capacity()
     }
 }
 
@@ -111,6 +177,8 @@ pub(in crate::server) enum Reading {
     ByRate,
     /// Paused by the backpressure of its room.
     ByRoom,
+    /// Paused until the engine has answered a request of it, or has space.
+    ByEngine,
 }
 
 impl Reading {
@@ -118,7 +186,7 @@ impl Reading {
     pub(in crate::server) fn is_paused(self) -> bool {
         match self {
             Reading::Idle | Reading::Queued => false,
-            Reading::ByRate | Reading::ByRoom => true,
+            Reading::ByRate | Reading::ByRoom | Reading::ByEngine => true,
         }
     }
 }
@@ -210,10 +278,10 @@ impl<S> Connection<S> {
         self.flags.has(Flags::ENDED)
     }
 
-    /// Whether its request has not come to its end.
+    /// Whether its handshake is not finished.
     pub(in crate::server) fn is_handshaking(&self) -> bool {
         match &self.stage {
-            Stage::Handshaking(_) => true,
+            Stage::Handshaking(_) | Stage::Joining(_) => true,
             Stage::Open(_) | Stage::Closing(_) => false,
         }
     }
@@ -221,14 +289,14 @@ impl<S> Connection<S> {
     pub(in crate::server) fn open_mut(&mut self) -> Option<&mut Open> {
         match &mut self.stage {
             Stage::Open(open) => Some(open),
-            Stage::Handshaking(_) | Stage::Closing(_) => None,
+            Stage::Handshaking(_) | Stage::Joining(_) | Stage::Closing(_) => None,
         }
     }
 
     /// Its seat, if it has one.
     pub(in crate::server) fn place(&self) -> Option<Place> {
         match &self.stage {
-            Stage::Handshaking(_) => None,
+            Stage::Handshaking(_) | Stage::Joining(_) => None,
             Stage::Open(open) => Some(open.member.place),
             Stage::Closing(closing) => closing.place,
         }
@@ -237,7 +305,7 @@ impl<S> Connection<S> {
     /// Its room has given it another seat.
     pub(in crate::server) fn moved(&mut self, seat: u32) {
         match &mut self.stage {
-            Stage::Handshaking(_) => {}
+            Stage::Handshaking(_) | Stage::Joining(_) => {}
             Stage::Open(open) => open.member.place.seat = seat,
             Stage::Closing(closing) => {
                 if let Some(place) = &mut closing.place {
@@ -251,6 +319,7 @@ impl<S> Connection<S> {
     pub(super) fn heap_use(&self) -> HeapUse {
         let (heads, partial_messages) = match &self.stage {
             Stage::Handshaking(incoming) => (incoming.holds(), 0),
+            Stage::Joining(joining) => (joining.heap_use(), 0),
             Stage::Open(open) => (0, open.pending.as_ref().map_or(0, |it| it.heap_use())),
             Stage::Closing(closing) => match &closing.awaits {
                 Awaits::Close(decoder) => (0, decoder.holds()),
@@ -303,9 +372,10 @@ impl Open {
         }
     }
 
-    /// Bytes that were read and are not decoded.
+    /// Bytes that were read and are not judged; a message that is held counts as one.
     #[cfg(any(test, feature = "census"))]
     pub(in crate::server) fn undecoded(&self) -> usize {
-        self.pending.as_ref().map_or(0, |it| it.undecoded.len())
+        let pending = self.pending.as_ref();
+        pending.map_or(0, |it| it.undecoded.len() + usize::from(it.held.is_some()))
     }
 }

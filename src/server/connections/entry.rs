@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 
 use super::super::drop_reason::DropReason;
 use super::super::transport::{Transport, Written};
-use super::{Awaits, Closing, Connection, Flags, HeapUse, PendingInput, Stage};
+use super::{Awaits, Closing, Connection, Flags, HeapUse, Joining, PendingInput, Stage};
 use crate::feed::{Lane, Outbox, Piece};
 use crate::http::Incoming;
 use crate::ids::{ConnectionKey, ConnectionRef};
@@ -69,10 +69,14 @@ impl<S> Entry<'_, S> {
 
     /// It has come this far.
     pub(in crate::server) fn set_stage(&mut self, stage: Stage) {
-        *self.handshaking += usize::from(matches!(stage, Stage::Handshaking(_)));
         *self.handshaking -= usize::from(self.connection.is_handshaking());
-        let holds = matches!(&stage, Stage::Closing(closing) if closing.awaits.may_hold());
+        let holds = match &stage {
+            Stage::Handshaking(_) | Stage::Open(_) => false,
+            Stage::Joining(_) => true,
+            Stage::Closing(closing) => closing.awaits.may_hold(),
+        };
         self.connection.stage = stage;
+        *self.handshaking += usize::from(self.connection.is_handshaking());
         self.shrank();
         if holds {
             self.grew();
@@ -105,7 +109,7 @@ impl<S> Entry<'_, S> {
     pub(in crate::server) fn take_incoming(&mut self) -> Option<Incoming> {
         match &mut self.connection.stage {
             Stage::Handshaking(incoming) => Some(mem::take(incoming)),
-            Stage::Open(_) | Stage::Closing(_) => None,
+            Stage::Joining(_) | Stage::Open(_) | Stage::Closing(_) => None,
         }
     }
 
@@ -114,6 +118,23 @@ impl<S> Entry<'_, S> {
             *place = incoming;
             self.shrank();
             self.grew();
+        }
+    }
+
+    /// Takes out what a connection that waits for its room is to be told then. `None` if it does not wait.
+    pub(in crate::server) fn take_joining(&mut self) -> Option<Box<Joining>> {
+        match mem::replace(
+            &mut self.connection.stage,
+            Stage::Handshaking(Incoming::default()),
+        ) {
+            Stage::Joining(joining) => {
+                self.shrank();
+                Some(joining)
+            }
+            stage @ (Stage::Handshaking(_) | Stage::Open(_) | Stage::Closing(_)) => {
+                self.connection.stage = stage;
+                None
+            }
         }
     }
 
@@ -128,8 +149,9 @@ impl<S> Entry<'_, S> {
     pub(in crate::server) fn take_undecoded(&mut self) -> Option<Vec<u8>> {
         let pending = self.connection.open_mut()?.pending.as_mut()?;
         let undecoded = mem::take(&mut pending.undecoded);
+        let is_held = pending.held.is_some();
         self.shrank();
-        Some(undecoded).filter(|undecoded| !undecoded.is_empty())
+        Some(undecoded).filter(|undecoded| is_held || !undecoded.is_empty())
     }
 
     pub(in crate::server) fn set_pending(&mut self, pending: PendingInput) {
@@ -146,7 +168,7 @@ impl<S> Entry<'_, S> {
                 Awaits::Close(decoder) => Some(mem::take(decoder)),
                 Awaits::Outbox | Awaits::Fin => None,
             },
-            Stage::Handshaking(_) | Stage::Open(_) => None,
+            Stage::Handshaking(_) | Stage::Joining(_) | Stage::Open(_) => None,
         }
     }
 

@@ -14,7 +14,7 @@ use siphasher::sip::SipHasher13;
 use slab::Slab;
 
 pub(super) use connection::{
-    Awaits, Closing, Connection, Flags, Open, PendingInput, Reading, Stage,
+    Awaits, Closing, Connection, Flags, Joining, Open, PendingInput, Reading, Stage,
 };
 pub(super) use entry::Entry;
 pub(super) use heap::{HeapLedger, HeapUse};
@@ -325,7 +325,7 @@ impl<S> Roster for Connections<S> {
     fn member(&self, key: ConnectionKey) -> Option<&Member> {
         match &self.get(key)?.stage {
             Stage::Open(open) => Some(&open.member),
-            Stage::Handshaking(_) | Stage::Closing(_) => None,
+            Stage::Handshaking(_) | Stage::Joining(_) | Stage::Closing(_) => None,
         }
     }
 }

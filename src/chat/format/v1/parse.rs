@@ -46,13 +46,15 @@ pub enum ErrorCode {
     BadName,
     /// The answer to an earlier request of this type, `who` or `history`, is still unsent.
     Busy,
+    /// The engine did not do it: what was said is not published. The embedded engine never answers so.
+    Unavailable,
 }
 
 impl ErrorCode {
     /// Whether the same request may succeed a little later.
     pub fn may_retry(self) -> bool {
         match self {
-            ErrorCode::Busy => true,
+            ErrorCode::Busy | ErrorCode::Unavailable => true,
             ErrorCode::BadRequest
             | ErrorCode::UnknownType
             | ErrorCode::Unsupported
@@ -80,6 +82,10 @@ impl Refused<'_> {
     /// A second question of one type before the first answer is sent.
     pub const BUSY: Refused<'static> =
         Refused::new(ErrorCode::Busy, "an earlier answer is still on its way");
+
+    /// The engine has refused.
+    pub const UNAVAILABLE: Refused<'static> =
+        Refused::new(ErrorCode::Unavailable, "this cannot be done now: try again");
 
     const fn new(code: ErrorCode, message: &'static str) -> Refused<'static> {
         Refused {
