@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use hushd_simulation::{Random, run, run_seed};
+use hushd_simulation::{EngineKind, Random, run, run_seed};
 
 /// Runs these seeds.
-fn seeds(seeds: std::ops::Range<u64>) {
+fn seeds(seeds: std::ops::Range<u64>, engine: EngineKind) {
     for seed in seeds {
-        if let Err(wrong) = run_seed(seed, false) {
+        if let Err(wrong) = run_seed(seed, engine, false) {
             panic!(
                 "seed {seed} fails {wrong}\n\
-                 cargo run --release -p hushd-simulation -- --seed {seed} --trace"
+                 cargo run --release -p hushd-simulation -- --engine {engine} --seed {seed} --trace"
             );
         }
     }
@@ -18,12 +18,17 @@ fn seeds(seeds: std::ops::Range<u64>) {
 
 #[test]
 fn nothing_that_two_hundred_seeds_do_harms_the_server() {
-    seeds(0..100);
+    seeds(0..100, EngineKind::Embedded);
 }
 
 #[test]
 fn nothing_that_two_hundred_other_seeds_do_harms_the_server() {
-    seeds(100..200);
+    seeds(100..200, EngineKind::Embedded);
+}
+
+#[test]
+fn nothing_that_a_hundred_seeds_do_with_an_engine_that_is_late_harms_the_server() {
+    seeds(0..100, EngineKind::Late);
 }
 
 /// Somebody comes back with the token of before while its connection hangs there for longer than those are remembered
@@ -32,16 +37,21 @@ fn nothing_that_two_hundred_other_seeds_do_harms_the_server() {
 #[test]
 fn what_seeds_have_found_stays_found() {
     for seed in [73_415, 69_869, 212_339] {
-        seeds(seed..seed + 1);
+        seeds(seed..seed + 1, EngineKind::Embedded);
     }
 }
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in 0..10 {
-        let [once, again] = [(); 2].map(|()| run_seed(seed, false).unwrap());
+        let [once, again] = [(); 2].map(|()| run_seed(seed, EngineKind::Embedded, false).unwrap());
         assert_eq!(once, again, "seed {seed}");
-        assert_ne!(once.trace, run_seed(seed + 1, false).unwrap().trace);
+        assert_ne!(
+            once.trace,
+            run_seed(seed + 1, EngineKind::Embedded, false)
+                .unwrap()
+                .trace
+        );
     }
 }
 
@@ -53,7 +63,7 @@ fn bytes_decide_as_well_as_a_seed() {
         b"\xff\xff\xff\xff",
         b"the quick brown fox",
     ] {
-        run(Random::of_bytes(bytes), false).unwrap();
+        run(Random::of_bytes(bytes), EngineKind::Embedded, false).unwrap();
     }
 }
 
@@ -64,7 +74,7 @@ fn nothing_that_the_seeds_of_the_fuzzer_do_harms_the_server() {
     for file in std::fs::read_dir(corpus).unwrap() {
         let path = file.unwrap().path();
         let bytes = std::fs::read(&path).unwrap();
-        let outcome = run(Random::of_bytes(&bytes), false);
+        let outcome = run(Random::of_bytes(&bytes), EngineKind::Embedded, false);
         turns += outcome
             .unwrap_or_else(|wrong| panic!("{path:?} fails {wrong}"))
             .turns;

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde_json::json;
 
+use crate::late::{Happening, Spoken};
 use crate::person::{self, Note, Person};
 use crate::random::Random;
 use crate::scenario::Scenario;
@@ -64,6 +65,17 @@ pub enum Mark {
     Closes,
     /// The first byte of something that is not allowed.
     Violates,
+}
+
+/// What a client wants of the room, for an engine that answers late.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// To be let in.
+    Enter,
+    /// To say something, and what it is called then. It is perhaps not asked for.
+    Say(Spoken, Option<usize>, bool),
+    /// To have another name; perhaps.
+    Rename(String, bool),
 }
 
 /// When a client that is back says again what it kept.
@@ -127,6 +139,15 @@ pub struct Client {
     pub status: Option<u16>,
     /// The room's next message that it is to hear.
     pub position: Option<usize>,
+    /// What was read of it and is to be asked of the engine; and what the engine was asked and has not answered.
+    pub unasked: VecDeque<Wish>,
+    pub unanswered: VecDeque<Wish>,
+    /// When the engine was asked for something that it has not answered, or answered last.
+    pub engine_at: u64,
+    /// Its request to join was read, and the engine has not let it in yet.
+    pub waits_for_room: bool,
+    /// The engine has refused to let it in.
+    pub was_refused: bool,
     /// It has said something in one breath with its request.
     pub talks_at_once: bool,
     /// Nothing that it sends counts any more.
@@ -221,6 +242,11 @@ impl Client {
             granted: None,
             status: None,
             position: None,
+            unasked: VecDeque::new(),
+            unanswered: VecDeque::new(),
+            engine_at: 0,
+            waits_for_room: false,
+            was_refused: false,
             talks_at_once: false,
             deaf: false,
             due: 0,
@@ -313,6 +339,20 @@ impl Client {
         self.ended_just_now && (self.terms.deflate || by_others || has_just_joined)
     }
 
+    /// Whether this must wait for what the engine was asked before: nothing goes before a change of the name, a retry
+    /// not before the message, and a connection has only so much with the engine.
+    pub fn is_overtaken(&self, asks: &Happening) -> bool {
+        let id = match asks {
+            Happening::Asks(spoken) => spoken.id.as_ref(),
+            _ => return !self.unanswered.is_empty(),
+        };
+        let must_wait = |wish: &Wish| match wish {
+            Wish::Say(before, ..) => id.is_some() && before.id.as_ref() == id,
+            Wish::Enter | Wish::Rename(..) => true,
+        };
+        self.unanswered.len() >= 16 || self.unanswered.iter().any(must_wait)
+    }
+
     /// Does something, or nothing.
     pub fn step(
         &mut self,
@@ -366,6 +406,15 @@ impl Client {
                 }
                 Note::Pong if self.says_again == SaysAgain::AfterPong => {
                     self.says_again = SaysAgain::Now;
+                }
+                Note::Refused(id) => {
+                    let kept = person.kept.iter().find(|(kept, _)| *kept == id);
+                    if let Some((id, text)) = kept.cloned()
+                        && !self.spoke_its_last
+                        && world.random.once_in(2)
+                    {
+                        self.request(&mut world.random, Request::Message { id, text });
+                    }
                 }
                 Note::Pong | Note::Message { .. } | Note::Accepted(_) => {}
             }
@@ -519,6 +568,11 @@ impl Client {
                 Request::Rename(name, bad)
             }
             4 => Request::Nonsense(random.pick(&["bad_request", "unknown_type", "unsupported"])),
+            5 if scenario.repeats && !person.kept.is_empty() => {
+                // It does not wait for what becomes of it.
+                let (id, text) = person.kept[random.below(person.kept.len())].clone();
+                Request::Message { id, text }
+            }
             _ => {
                 let length = scenario.limits.rooms.max_message.saturating_sub(80);
                 let (id, text) = person.message(random, length);

@@ -10,6 +10,7 @@
 //! finds; and its entries are the open sockets. The same seed gives the same trace, byte for byte.
 
 mod client;
+mod late;
 mod model;
 mod names;
 mod person;
@@ -24,14 +25,15 @@ mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 pub use random::Random;
-pub use run::{Outcome, run};
+pub use run::{EngineKind, Outcome, run};
 
 /// Runs one seed. Panics of the server are failures like others.
 ///
 /// # Errors
 /// What went wrong.
-pub fn run_seed(seed: u64, print: bool) -> Result<Outcome, String> {
-    catch_unwind(AssertUnwindSafe(|| run(Random::of_seed(seed), print))).unwrap_or_else(|panic| {
+pub fn run_seed(seed: u64, engine: EngineKind, print: bool) -> Result<Outcome, String> {
+    let run = || run(Random::of_seed(seed), engine, print);
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
         let said = panic
             .downcast_ref::<String>()
             .map(String::as_str)

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use hushd_simulation::{Outcome, Random, run, run_seed};
+use hushd_simulation::{EngineKind, Outcome, Random, run, run_seed};
 
 /// Failures that are told: more would not say more.
 const TOLD: usize = 10;
@@ -23,6 +23,10 @@ struct Cli {
     /// Let the bytes of this file decide: what a fuzzer has found
     #[arg(long, conflicts_with = "seed")]
     bytes: Option<PathBuf>,
+
+    /// What stands behind the server
+    #[arg(long, value_enum, default_value_t = EngineKind::Embedded)]
+    engine: EngineKind,
 
     /// Print everything that happens
     #[arg(long)]
@@ -40,11 +44,14 @@ struct Cli {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Some(seed) = cli.seed {
-        return tell(&format!("seed {seed}"), run_seed(seed, cli.trace));
+        return tell(
+            &format!("seed {seed}"),
+            run_seed(seed, cli.engine, cli.trace),
+        );
     }
     if let Some(path) = cli.bytes {
         let outcome = match std::fs::read(&path) {
-            Ok(bytes) => run(Random::of_bytes(&bytes), cli.trace),
+            Ok(bytes) => run(Random::of_bytes(&bytes), cli.engine, cli.trace),
             Err(error) => Err(error.to_string()),
         };
         return tell(&path.display().to_string(), outcome);
@@ -68,7 +75,7 @@ fn main() -> ExitCode {
                     }
                     return failures;
                 }
-                match run_seed(seed, false) {
+                match run_seed(seed, cli.engine, false) {
                     Ok(outcome) => {
                         turns.fetch_add(outcome.turns as u64, Ordering::Relaxed);
                         add(&mut seen, named(&outcome.counts.to_string()));
@@ -98,7 +105,10 @@ fn main() -> ExitCode {
     }
     for (seed, wrong) in failures.iter().take(TOLD) {
         println!("seed {seed} fails {wrong}");
-        println!("    cargo run --release -p hushd-simulation -- --seed {seed} --trace");
+        let engine = cli.engine;
+        println!(
+            "    cargo run --release -p hushd-simulation -- --engine {engine} --seed {seed} --trace"
+        );
     }
     if failures.is_empty() {
         ExitCode::SUCCESS

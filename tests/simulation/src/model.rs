@@ -143,6 +143,27 @@ impl Log {
         });
     }
 
+    /// The engine has committed a message of this member, at this place.
+    pub fn commit(
+        &mut self,
+        client: &Client,
+        member: u32,
+        saying: Saying,
+        place: (u64, u64),
+    ) -> Result<(), String> {
+        self.say(client, saying);
+        let known = *self.voices.entry(client.number).or_insert(member);
+        if known != member {
+            return Err(format!("{} speaks as {member}, not {known}", client.number));
+        }
+        let at = self.entries.len() - 1;
+        if let Some(entry) = self.entries.last_mut() {
+            (entry.standing, entry.place) = (Standing::Certain, Some(place));
+        }
+        self.by_seq.insert(place, at);
+        Ok(())
+    }
+
     /// It turns out whether somebody was a member.
     pub fn settle(&mut self, client: usize, granted: bool) -> Result<(), String> {
         for entry in self.entries.iter_mut().filter(|e| e.client == client) {

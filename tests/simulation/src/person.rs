@@ -38,6 +38,8 @@ pub enum Note {
         id: Option<String>,
     },
     Accepted(String),
+    /// The message with this id is not published.
+    Refused(String),
     Pong,
 }
 
@@ -70,7 +72,7 @@ impl Person {
                 id.iter().for_each(|id| self.forget(id));
             }
             Note::Accepted(id) => self.forget(id),
-            Note::Pong => {}
+            Note::Refused(_) | Note::Pong => {}
         }
     }
 

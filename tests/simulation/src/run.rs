@@ -3,17 +3,23 @@
 
 mod checks;
 mod come;
+mod engine;
 mod read;
 mod sent;
 
 use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
+use hushd::engine::{Embedded, Engine};
 use hushd::http::{Origins, Page, Routes, Site};
+use hushd::ids::ConnectionRef;
 use hushd::server::{Census, Counts, Phase, Server};
 
 use crate::client::Client;
+use crate::late::{Journal, Late, Lateness};
 use crate::model::Log;
 use crate::person::Person;
 use crate::random::Random;
@@ -38,24 +44,68 @@ pub struct Outcome {
     pub counts: Counts,
 }
 
+/// What stands behind the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum EngineKind {
+    /// It answers at once.
+    Embedded,
+    /// It answers when it likes to.
+    Late,
+}
+
+impl fmt::Display for EngineKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EngineKind::Embedded => "embedded",
+            EngineKind::Late => "late",
+        })
+    }
+}
+
 /// Runs what a source of choices decides.
 ///
 /// # Errors
 /// What the server did that it must not do.
-pub fn run(mut random: Random, print: bool) -> Result<Outcome, String> {
-    let scenario = Scenario::new(&mut random);
+pub fn run(mut random: Random, engine: EngineKind, print: bool) -> Result<Outcome, String> {
+    let mut scenario = Scenario::new(&mut random);
+    match engine {
+        EngineKind::Embedded => play(scenario, random, Embedded, Journal::default(), print),
+        EngineKind::Late => {
+            scenario.repeats = true;
+            let lateness = Lateness::new(&mut random, &scenario);
+            let journal = Journal::default();
+            if print {
+                println!("{lateness:#?}");
+            }
+            let late = Late::new(&mut random, lateness, Rc::clone(&journal));
+            play(scenario, random, late, journal, print)
+        }
+    }
+}
+
+fn play<E: Engine>(
+    scenario: Scenario,
+    random: Random,
+    engine: E,
+    journal: Journal,
+    print: bool,
+) -> Result<Outcome, String> {
     if print {
         println!("{scenario:#?}");
     }
-    let mut run = Run::new(scenario, random, print)?;
+    let mut run = Run::new(scenario, random, engine, journal, print)?;
     let outcome = run.play_out();
     let turns = run.turns;
     outcome.map_err(|wrong| format!("in turn {turns}: {wrong}"))
 }
 
-struct Run {
+struct Run<E: Engine> {
     world: Rc<RefCell<World>>,
-    server: Server<Simulated>,
+    server: Server<Simulated, E>,
+    /// What the engine was asked and has answered in this turn, if it answers late.
+    journal: Journal,
+    /// Whose connection asked.
+    askers: BTreeMap<ConnectionRef, usize>,
     scenario: Scenario,
     clients: Vec<Client>,
     persons: Vec<Person>,
@@ -78,8 +128,14 @@ struct Run {
     ending: bool,
 }
 
-impl Run {
-    fn new(scenario: Scenario, mut random: Random, print: bool) -> Result<Run, String> {
+impl<E: Engine> Run<E> {
+    fn new(
+        scenario: Scenario,
+        mut random: Random,
+        engine: E,
+        journal: Journal,
+        print: bool,
+    ) -> Result<Run<E>, String> {
         let site = Site {
             origins: Origins::new(Vec::new(), true),
             subprotocols: &["chat.v1", "chat"],
@@ -93,11 +149,13 @@ impl Run {
         let world = World::new(random, trace, scenario.weather, scenario.descriptors, offer);
         let world = Rc::new(RefCell::new(world));
         let network = Simulated(Rc::clone(&world));
-        let server = Server::new(network, site, scenario.limits.clone(), seed)
+        let server = Server::with_engine(network, engine, site, scenario.limits.clone(), seed)
             .map_err(|unfit| unfit.to_string())?;
         Ok(Run {
             world,
             server,
+            journal,
+            askers: BTreeMap::new(),
             logs: scenario
                 .paths
                 .iter()
@@ -176,6 +234,9 @@ impl Run {
         drop(world);
         self.census = self.server.census()?;
         self.before_reads();
+        let events = std::mem::take(&mut *self.journal.borrow_mut());
+        let mut events = VecDeque::from(events);
+        self.engine_answered(&mut events)?;
         for &(number, upto) in &reads {
             self.was_read(number, upto - self.clients[number].unheard as u64)?;
         }
@@ -183,6 +244,7 @@ impl Run {
             let read = self.world.borrow().sockets[number].read;
             self.was_read(number, read - self.clients[number].unheard as u64)?;
         }
+        self.engine_was_asked(events)?;
         self.see_who_left();
         for number in 0..self.clients.len() {
             self.was_sent(number)
@@ -209,7 +271,9 @@ impl Run {
         for client in &mut self.clients {
             client.squeezed_just_now = squeezed_just_now;
             if client.unheard > 0 {
-                self.loose[client.room] = Some(self.logs[client.room].len());
+                if E::IMMEDIATE {
+                    self.loose[client.room] = Some(self.logs[client.room].len());
+                }
                 self.deferred.push(client.number);
                 client.unheard = 0;
             }

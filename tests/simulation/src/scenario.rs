@@ -30,6 +30,8 @@ pub struct Scenario {
     pub returns: usize,
     /// Whether those drop their connections all the time.
     pub restless: bool,
+    /// Whether some say a message again without waiting for what becomes of it.
+    pub repeats: bool,
     /// Whether some compress.
     pub deflate: bool,
     /// The paths of the rooms.
@@ -60,6 +62,7 @@ impl Scenario {
             chat,
             returns: random.within(0, 24),
             restless: random.once_in(2),
+            repeats: false,
             deflate: random.once_in(3),
             weather: weather(random),
             descriptors: if !(stampede || crowd) && random.once_in(3) {

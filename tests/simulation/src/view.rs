@@ -67,6 +67,8 @@ enum Answer {
     /// The message with this id was heard already; `true` if that is not certain.
     Accepted(String, bool),
     Error(&'static str),
+    /// The engine has not done what was asked; with the id of the message.
+    Refused(Option<String>),
 }
 
 /// What the server remembers, and for how long.
@@ -123,6 +125,8 @@ pub struct View {
     has_asked_history: bool,
     /// Changes of its name that were read.
     renames: u32,
+    /// Epoch and seq with which the engine has let it in, if it answers late.
+    pub given: Option<(u64, u64)>,
     pub said_bye: bool,
     /// Somebody has come with its session.
     pub replaced: bool,
@@ -154,6 +158,12 @@ impl View {
             Request::Ping => Answer::Pong,
             Request::Nonsense(code) => Answer::Error(code),
         };
+        self.asked.push_back(Asked { answer, after });
+    }
+
+    /// The engine has refused something.
+    pub fn refused(&mut self, id: Option<String>, after: usize) {
+        let answer = Answer::Refused(id);
         self.asked.push_back(Asked { answer, after });
     }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use hushd::engine::Engine;
 use hushd::server::{Counts, Phase};
 
 use super::{Run, TICKS};
@@ -14,13 +15,26 @@ const SURPLUS: usize = 16;
 /// Turns in which nothing happens and the server still does not want to wait.
 const IDLE_TURNS: usize = 64;
 
+/// By then every engine has answered, and no room holds that up any more.
+const ANSWERED: u64 = 5_000_000;
+
 /// By then every change of who is here has been announced.
 const ANNOUNCED: u64 = 5_000_000;
 
-impl Run {
+impl<E: Engine> Run<E> {
     /// What the server would forget if it went to sleep now.
     pub(super) fn forgotten(&self) -> Option<String> {
         let world = self.world.borrow();
+        let has_jumped = world
+            .jumped_at
+            .is_some_and(|at| at + ANSWERED > world.clock);
+        for client in &self.clients {
+            let waits = !client.unanswered.is_empty();
+            if waits && !has_jumped && world.clock > client.engine_at + ANSWERED {
+                let number = client.number;
+                return Some(format!("the engine has an answer for {number}"));
+            }
+        }
         for resident in &self.census.residents {
             let number = world.by_key[resident.key.0 as usize]?;
             if world.lies_unread(number) && !resident.unread {

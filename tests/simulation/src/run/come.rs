@@ -1,5 +1,6 @@
 //! Who comes and comes back, what everybody does before a turn, and how all go in the end.
 
+use hushd::engine::Engine;
 use hushd::server::{Census, Signal};
 
 use super::Run;
@@ -12,7 +13,7 @@ use crate::world::{self, World};
 /// Turns in which everybody must have gone.
 const LAST_TURNS: usize = 20_000;
 
-impl Run {
+impl<E: Engine> Run<E> {
     /// Newcomers.
     pub(super) fn come(&mut self) {
         let world = &mut *self.world.borrow_mut();

@@ -1,7 +1,10 @@
 //! What the server has read, and what that is to lead to.
 
+use hushd::engine::Engine;
+
 use super::{Run, TICKS};
-use crate::client::Mark;
+use crate::client::{Mark, Wish};
+use crate::late::Spoken;
 use crate::model::Saying;
 use crate::view::{Joining, Request};
 
@@ -12,7 +15,7 @@ const UNKNOWN: u64 = 181_000_000;
 /// So many of the latest messages of a session are known.
 const KNOWN_OF_ONE: usize = 64;
 
-impl Run {
+impl<E: Engine> Run<E> {
     /// The server has read so far in a client's stream.
     pub(super) fn was_read(&mut self, number: usize, upto: u64) -> Result<(), String> {
         self.check_debts(number)?;
@@ -24,16 +27,14 @@ impl Run {
             }
             let here = self.loose[client.room].unwrap_or(log.len());
             match mark {
-                Mark::Joins(at) => {
-                    (client.position, client.charged) = (Some(here), at);
+                Mark::Joins(at) if !E::IMMEDIATE => {
+                    (client.waits_for_room, client.charged) = (true, at);
                     client.talks_at_once = upto > at;
-                    // Where the welcome found the connection broken, nothing is heard that came with the request.
-                    let world = self.world.borrow();
-                    let socket = &world.sockets[number];
-                    client.deaf |=
-                        socket.reset && socket.told_end && socket.wrote_at == socket.accepted_at;
-                    drop(world);
-                    self.joins(number, here);
+                }
+                Mark::Joins(at) => {
+                    client.charged = at;
+                    client.talks_at_once = upto > at;
+                    self.is_in(number, here);
                 }
                 Mark::Asks => {}
                 Mark::Says(text, payload) => {
@@ -45,7 +46,7 @@ impl Run {
                 Mark::Chats(request) => {
                     client.debts[0] += 1.0;
                     if !self.ending {
-                        self.chats(number, request, here);
+                        self.chats(number, request, here)?;
                     }
                 }
                 Mark::Pings(payload) => {
@@ -66,6 +67,18 @@ impl Run {
         let most = f64::from(limits.ping_rate) * (limits.ping_timeout.as_secs() + 1) as f64;
         client.debts[2] = client.debts[2].min(most);
         Ok(())
+    }
+
+    /// A client is let into its room.
+    pub(super) fn is_in(&mut self, number: usize, here: usize) {
+        let client = &mut self.clients[number];
+        client.position = Some(here);
+        // Where the welcome found the connection broken, nothing is heard that came with the request.
+        let world = self.world.borrow();
+        let socket = &world.sockets[number];
+        client.deaf |= socket.reset && socket.told_end && socket.wrote_at == socket.accepted_at;
+        drop(world);
+        self.joins(number, here);
     }
 
     /// A request to join was read.
@@ -119,21 +132,31 @@ impl Run {
     }
 
     /// Somebody says something in `chat.v1`.
-    fn chats(&mut self, number: usize, request: Request, here: usize) {
+    fn chats(&mut self, number: usize, request: Request, here: usize) -> Result<(), String> {
         let clock = self.world.borrow().clock;
+        if !matches!(request, Request::Message { .. }) {
+            self.overtakes_nothing(number)?;
+        }
         let client = &mut self.clients[number];
-        client.view.ask(&request, here);
+        if E::IMMEDIATE || !matches!(request, Request::Rename(_, false)) {
+            client.view.ask(&request, here);
+        }
         let room = client.room;
         let (id, text) = match request {
             Request::Message { id, text } => (id, text),
             Request::Rename(name, false) => {
-                self.stirred_at[room] = clock;
                 let doubtful = self.clients[number].may_be_unheard(clock);
+                if !E::IMMEDIATE {
+                    let wish = Wish::Rename(name, doubtful);
+                    self.clients[number].unasked.push_back(wish);
+                    return Ok(());
+                }
+                self.stirred_at[room] = clock;
                 let names = &mut self.logs[room].names;
                 names.rename(number, name, doubtful, self.turns);
-                return;
+                return Ok(());
             }
-            _ => return,
+            _ => return Ok(()),
         };
         let log = &self.logs[room];
         let mut is_new = true;
@@ -154,12 +177,28 @@ impl Run {
                     && log.said_since(clients, at) < KNOWN_OF_ONE;
                 self.clients[number].view.repeats(&id, !is_known, here);
                 if is_known {
-                    return;
+                    self.overtakes_nothing(number)?;
+                    return Ok(());
                 }
                 is_new = false;
             }
         }
         self.says(number, true, text.into_bytes(), Some(id), is_new);
+        Ok(())
+    }
+
+    /// What somebody asks is answered behind what became of its messages.
+    fn overtakes_nothing(&self, number: usize) -> Result<(), String> {
+        let client = &self.clients[number];
+        let is_asked = |wish: &&Wish| !matches!(wish, Wish::Say(.., true) | Wish::Rename(_, true));
+        let mut wishes = client.unanswered.iter().chain(&client.unasked);
+        let waits = wishes.find(is_asked);
+        match waits {
+            Some(wish) if !client.ended_just_now => Err(format!(
+                "{number} is answered before the engine has: {wish:?}"
+            )),
+            Some(_) | None => Ok(()),
+        }
     }
 
     fn says(
@@ -174,6 +213,19 @@ impl Run {
         let client = &self.clients[number];
         let loose = self.loose[client.room].map(|_| self.turns);
         let certain = is_new && !client.may_be_unheard(at);
+        if !E::IMMEDIATE {
+            let stint = self.logs[client.room].names.latest(number);
+            let spoken = Spoken {
+                member: 0,
+                chat: client.person.is_some(),
+                text,
+                payload,
+                id,
+            };
+            let wish = Wish::Say(spoken, stint, !certain);
+            self.clients[number].unasked.push_back(wish);
+            return;
+        }
         let said = String::from_utf8_lossy(&payload);
         let mut world = self.world.borrow_mut();
         world.trace.note(at, ("Says", number, said, certain, loose));
@@ -207,7 +259,7 @@ impl Run {
             let (rate, burst) = (f64::from(rate), f64::from(burst));
             *debt = (*debt - seconds * rate).max(0.0);
             let allowed = burst + rate * TICKS.as_secs_f64() + 1.0;
-            let is_held = !client.deaf && !client.terms.deflate && !is_told;
+            let is_held = E::IMMEDIATE && !client.deaf && !client.terms.deflate && !is_told;
             if rate > 0.0 && is_held && *debt > allowed {
                 return Err(format!(
                     "{number} is read, but its debt is {debt} of {allowed}"

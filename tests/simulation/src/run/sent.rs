@@ -1,5 +1,6 @@
 //! What the server has written, and whether that was due.
 
+use hushd::engine::Engine;
 use hushd::server::Limits;
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use crate::model::Hearing;
 use crate::wire::Heard;
 use crate::world::Socket;
 
-impl Run {
+impl<E: Engine> Run<E> {
     /// The server has written to a client.
     pub(super) fn was_sent(&mut self, number: usize) -> Result<(), String> {
         let fresh = std::mem::take(&mut self.world.borrow_mut().sockets[number].fresh);
@@ -76,11 +77,15 @@ impl Run {
         let is_shed = socket.key.is_none();
         let is_surplus = is_surplus(socket, limits);
         let is_scarce = is_surplus || self.scenario.paths.len() > limits.rooms.max_rooms;
+        let has_asked = client.position.is_some() || client.waits_for_room;
         let is_due = match (client.opening, status) {
             (Opening::Upgrade, 101) => client.position.is_some() && !is_surplus,
-            (Opening::Upgrade, 503) if client.position.is_some() && is_scarce => true,
+            (Opening::Upgrade, 503) if has_asked && is_scarce => true,
             // Its room was full.
             (Opening::Upgrade, 503) if client.talks_at_once => true,
+            // The engine has refused to let it in, or was too late.
+            (Opening::Upgrade, 503) if client.was_refused => true,
+            (Opening::Upgrade, 503) if !E::IMMEDIATE && has_asked && is_late => true,
             (_, 503) => self.ending || is_shed || self.server.counts().requests_over_total > 0,
             (_, 408) => is_late && client.position.is_none(),
             (Opening::Request(due), status) => status == due,

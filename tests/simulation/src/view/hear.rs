@@ -98,10 +98,18 @@ impl View {
                 let code = json["code"].as_str().unwrap_or("");
                 let is_it = |answer: &Answer| match answer {
                     Answer::Error(due) => *due == code,
+                    Answer::Refused(id) => {
+                        code == "unavailable"
+                            && json["retry"] == true
+                            && json["id"].as_str() == id.as_deref()
+                    }
                     Answer::History(_, _, busy) | Answer::Who(busy) => *busy && code == "busy",
                     _ => false,
                 };
-                self.answered(json, &is_it, *position, memory, log)?;
+                let asked = self.answered(json, &is_it, *position, memory, log)?;
+                if let Answer::Refused(Some(id)) = asked {
+                    return Ok(Some(Note::Refused(id)));
+                }
             }
             _ => return Err(format!("hears {json}")),
         }

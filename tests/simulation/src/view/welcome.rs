@@ -24,6 +24,11 @@ impl View {
             resumed: json["resumed"] == true,
             member: int("member") as u32,
         };
+        ensure!(
+            self.given.is_none_or(|given| given == (epoch, welcome.seq)),
+            "{json} was let in at {:?}",
+            self.given
+        );
         let (name, joining) = (text("name"), self.joining);
         log.began.entry(epoch).or_insert(welcome.seq);
         ensure!(
