@@ -30,14 +30,14 @@ pub struct Bounds {
 pub struct Archive {
     log: Lane,
     /// The messages in `log`, oldest first.
-    index: VecDeque<Entry>,
+    index: VecDeque<IndexEntry>,
     /// The seq that the next message will have.
     next: u64,
     bounds: Bounds,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct IndexEntry {
     at: Offset,
     /// When it is too old.
     expires: Tick,
@@ -86,7 +86,7 @@ impl Archive {
 
     /// Heap bytes in use.
     pub fn reserved(&self) -> usize {
-        self.log.reserved() + self.index.capacity() * size_of::<Entry>()
+        self.log.reserved() + self.index.capacity() * size_of::<IndexEntry>()
     }
 
     /// Appends the message with this seq, and forgets old messages to keep within the limits. A message whose seq
@@ -111,7 +111,7 @@ impl Archive {
         }
         if frame.len() <= self.bounds.bytes {
             let header = frame.parts()[0].len() as u8;
-            self.index.push_back(Entry {
+            self.index.push_back(IndexEntry {
                 at: self.log.end(),
                 expires,
                 header,

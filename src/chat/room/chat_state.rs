@@ -10,14 +10,14 @@ use crate::time::Tick;
 /// It is kept until the room is closed, also while the room is empty.
 #[derive(Debug)]
 pub(in crate::chat) struct ChatState {
-    pub(in crate::chat) names: Names,
+    names: Names,
     /// Only while there are `chat.v1` subscribers.
     pub(in crate::chat) presence: Option<Presence>,
 }
 
 /// The result of a request for another name.
 #[derive(Debug)]
-pub(in crate::chat) enum Renamed {
+pub(in crate::chat) enum NameChange {
     /// The member has that name already.
     No,
     /// The member has this name now; `None` is `guest-N`.
@@ -57,21 +57,21 @@ impl ChatState {
         wanted: Option<Name>,
         roster: &dyn Roster,
         now: Tick,
-    ) -> Renamed {
+    ) -> NameChange {
         if wanted == member.name {
-            return Renamed::No;
+            return NameChange::No;
         }
         if let Some(name) = &member.name {
             self.names.remove(key, name, name_of(roster));
         }
         let name = self.take_name(key, member.number, wanted, roster);
         if name == member.name {
-            return Renamed::No;
+            return NameChange::No;
         }
         if let Some(presence) = &mut self.presence {
             presence.rename(member.number, member.name.clone(), now);
         }
-        Renamed::To(name)
+        NameChange::To(name)
     }
 
     /// A member departs.

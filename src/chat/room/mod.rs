@@ -4,8 +4,8 @@
 //! on the lanes and into the archive. A lane exists while it has a subscriber. The room also knows how much of each
 //! lane all subscribers have been offered. That decides how much the lanes may forget, and whether the room is full.
 
-pub(in crate::chat) mod chat_state;
-pub(in crate::chat) mod round;
+pub(super) mod chat_state;
+pub(super) mod round;
 mod stream;
 
 use crate::chat::format::compress::Compressor;
@@ -56,7 +56,7 @@ pub struct Backlog {
 #[derive(Debug)]
 pub struct Room {
     path: Box<str>,
-    pub(in crate::chat) members: Vec<ConnectionKey>,
+    pub(super) members: Vec<ConnectionKey>,
     lanes: [Option<Box<Stream>>; Encoding::COUNT],
     round: Round,
     /// Since when it waits for slow subscribers. `None` until the event loop asks.
@@ -66,15 +66,15 @@ pub struct Room {
     /// Messages and announcements since the round began.
     new_messages: u32,
     room_buffer: usize,
-    pub(in crate::chat) log: Log,
+    pub(super) log: Log,
     /// Members that have not departed. The other members only wait for their last bytes.
     present: u32,
-    pub(in crate::chat) chat: Option<Box<ChatState>>,
+    pub(super) chat: Option<Box<ChatState>>,
 }
 
 impl Room {
     /// An empty room. Each of its lanes holds at most `room_buffer` bytes.
-    pub(in crate::chat) fn new(path: &str, log: Log, room_buffer: usize) -> Room {
+    pub(super) fn new(path: &str, log: Log, room_buffer: usize) -> Room {
         Room {
             path: path.into(),
             members: Vec::new(),
@@ -106,7 +106,7 @@ impl Room {
     }
 
     /// Adds a member, which receives what is published from now on. Returns its seat.
-    pub(in crate::chat) fn join(&mut self, key: ConnectionKey, encoding: Encoding) -> u32 {
+    pub(super) fn join(&mut self, key: ConnectionKey, encoding: Encoding) -> u32 {
         let seat = self.members.len();
         self.members.push(key);
         self.round.joined();
@@ -119,11 +119,7 @@ impl Room {
 
     /// Removes the member of a seat. The member of the last seat moves there and is returned. It must be offered what
     /// is new at once, because the round may have passed that seat already.
-    pub(in crate::chat) fn leave(
-        &mut self,
-        seat: u32,
-        encoding: Encoding,
-    ) -> Option<ConnectionKey> {
+    pub(super) fn leave(&mut self, seat: u32, encoding: Encoding) -> Option<ConnectionKey> {
         let seat = seat as usize;
         if seat >= self.members.len() {
             return None;
@@ -166,13 +162,13 @@ impl Room {
     }
 
     /// When there is something to announce or to forget.
-    pub(in crate::chat) fn due(&self) -> Option<Tick> {
+    pub(super) fn due(&self) -> Option<Tick> {
         let announcement = self.chat.as_ref().and_then(|chat| chat.due());
         announcement.into_iter().chain(self.log.due()).min()
     }
 
     /// The session of the member with this number.
-    pub(in crate::chat) fn session(&self, number: u32) -> Session {
+    pub(super) fn session(&self, number: u32) -> Session {
         Session {
             epoch: self.log.epoch(),
             number,
@@ -181,7 +177,7 @@ impl Room {
 
     /// Begins to keep names, presence and an archive, if it does not yet. The members of this moment count as
     /// announced.
-    pub(in crate::chat) fn remember(&mut self, random: u128, bounds: Bounds, now: Tick) {
+    pub(super) fn remember(&mut self, random: u128, bounds: Bounds, now: Tick) {
         self.log.open_archive(bounds);
         let chat = self
             .chat
@@ -191,12 +187,12 @@ impl Room {
     }
 
     /// A member says nothing more, but keeps its seat until it [leaves](Room::leave).
-    pub(in crate::chat) fn departed(&mut self) {
+    pub(super) fn departed(&mut self) {
         self.present = self.present.saturating_sub(1);
     }
 
     /// Whether a stream of this format has subscribers.
-    pub(in crate::chat) fn has_subscribers(&self, format: Format) -> bool {
+    pub(super) fn has_subscribers(&self, format: Format) -> bool {
         format
             .encodings()
             .any(|encoding| self.lanes[encoding.index()].is_some())
@@ -204,7 +200,7 @@ impl Room {
 
     /// Publishes a message with this place in the log. `limit`: maximum size of its JSON in bytes. Nothing is written
     /// to a socket here. Returns whether a round begins.
-    pub(in crate::chat) fn append(
+    pub(super) fn append(
         &mut self,
         said: &Said<'_>,
         stamp: Stamp,
@@ -241,7 +237,7 @@ impl Room {
     }
 
     /// Publishes JSON that is no message to the `chat.v1` subscribers. Returns as [`Room::append`] does.
-    pub(in crate::chat) fn announce(&mut self, json: &str, compressor: &mut Compressor) -> bool {
+    pub(super) fn announce(&mut self, json: &str, compressor: &mut Compressor) -> bool {
         self.publish(compressor, None, |format| match format {
             Format::Plain => None,
             Format::ChatV1 => Some(Message::Text(json)),
@@ -284,7 +280,7 @@ impl Room {
     }
 
     /// Until when it waits for slow subscribers, if it does.
-    pub(in crate::chat) fn waits_until(&mut self, now: Tick) -> Option<Tick> {
+    pub(super) fn waits_until(&mut self, now: Tick) -> Option<Tick> {
         if !self.waits_for_slow(now) {
             return None;
         }
@@ -292,7 +288,7 @@ impl Room {
     }
 
     /// Ends the pause if the room has waited long enough for slow subscribers.
-    pub(in crate::chat) fn stop_waiting(&mut self, now: Tick) {
+    pub(super) fn stop_waiting(&mut self, now: Tick) {
         if self.waits_until(now).is_some_and(|until| until <= now) {
             self.waits_since = None;
             self.impatient_until = now.after(IMPATIENCE);
@@ -303,7 +299,7 @@ impl Room {
     }
 
     /// What came since the round began.
-    pub(in crate::chat) fn backlog(&self) -> Backlog {
+    pub(super) fn backlog(&self) -> Backlog {
         let bytes = self.streams().map(Stream::bytes_of_round).max();
         Backlog {
             messages: self.new_messages,
@@ -317,7 +313,7 @@ impl Room {
     }
 
     /// The next member to visit, and what that visit completes.
-    pub(in crate::chat) fn advance(&mut self) -> Option<(ConnectionKey, Ends)> {
+    pub(super) fn advance(&mut self) -> Option<(ConnectionKey, Ends)> {
         let visit = self.round.advance(self.members.len())?;
         Some((*self.members.get(visit.place)?, visit.ends))
     }
@@ -328,14 +324,14 @@ impl Room {
     }
 
     /// A member was offered the whole lane, and this is its cursor now.
-    pub(in crate::chat) fn visited(&mut self, encoding: Encoding, cursor: Offset) {
+    pub(super) fn visited(&mut self, encoding: Encoding, cursor: Offset) {
         if let Some(stream) = &mut self.lanes[encoding.index()] {
             stream.visited(cursor);
         }
     }
 
     /// A round is complete, or everything: forgets what all subscribers have taken.
-    pub(in crate::chat) fn round_ended(&mut self, ends: Ends) {
+    pub(super) fn round_ended(&mut self, ends: Ends) {
         let none_slow = self.slow() == 0;
         for stream in self.lanes.iter_mut().flatten() {
             match ends {
@@ -354,7 +350,7 @@ impl Room {
 
     /// The cursor of a slow subscriber moved, or it leaves: `from` where, if it was slow before, and `to` where, if
     /// it is slow now.
-    pub(in crate::chat) fn cursor_moved(
+    pub(super) fn cursor_moved(
         &mut self,
         encoding: Encoding,
         from: Option<Offset>,
@@ -385,12 +381,12 @@ impl Room {
     }
 
     /// Bytes of the lanes that only slow subscribers still want: all others have been offered them and took them.
-    pub(in crate::chat) fn wanted_by_slow(&self) -> usize {
+    pub(super) fn wanted_by_slow(&self) -> usize {
         self.streams().map(Stream::wanted_by_slow).sum()
     }
 
     /// Forgets what only slow subscribers still want. They have fallen behind.
-    pub(in crate::chat) fn cut(&mut self) {
+    pub(super) fn cut(&mut self) {
         for stream in self.lanes.iter_mut().flatten() {
             stream.cut();
         }

@@ -232,8 +232,8 @@ mod tests {
         let mut stream = Stream::new(1_000);
         let place = |bytes| Some(Offset::START + bytes);
         say(&mut stream, 251);
-        let [deaf, slow] = [place(0), place(1)];
-        stream.cursor_moved(None, deaf);
+        let [stalled, slow] = [place(0), place(1)];
+        stream.cursor_moved(None, stalled);
         stream.cursor_moved(None, slow);
         say(&mut stream, 251);
         assert!(stream.waits());
@@ -245,7 +245,7 @@ mod tests {
         stream.cursor_moved(slow, place(300));
         say(&mut stream, 251);
         assert!(stream.waits());
-        stream.cursor_moved(deaf, None);
+        stream.cursor_moved(stalled, None);
         assert!(stream.waits());
         stream.cursor_moved(place(300), None);
         assert_eq!([stream.slow, stream.behind, stream.abandoned], [0; 3]);

@@ -9,7 +9,7 @@ use crate::chat::members::name::{BadName, Called, Name, Wanted};
 use crate::chat::members::named;
 use crate::chat::members::presence::Presence;
 use crate::chat::members::session::{Claim, Whereabouts};
-use crate::chat::room::chat_state::Renamed;
+use crate::chat::room::chat_state::NameChange;
 use crate::chat::{Encoding, Format, Member, Place, Roster};
 use crate::feed::Piece;
 use crate::ids::{ConnectionKey, RoomKey};
@@ -311,8 +311,8 @@ impl Rooms {
         let room = self.rooms.get_mut(member.place.room.0 as usize)?;
         let chat = room.chat.as_mut()?;
         let name = match chat.rename(key, member, wanted, roster, now) {
-            Renamed::To(name) => name,
-            Renamed::No => return None,
+            NameChange::To(name) => name,
+            NameChange::No => return None,
         };
         let presence = chat.presence.as_ref();
         let untold = presence.filter(|presence| !presence.tells_renaming(member.number));

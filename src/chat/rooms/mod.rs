@@ -1,7 +1,7 @@
 //! All rooms, found by their paths. [`Rooms`] alone changes a room, and brings its ledgers up to date when it does.
 
 mod backpressure;
-pub(in crate::chat) mod conversation;
+pub(super) mod conversation;
 mod delivery;
 mod eviction;
 mod timers;
@@ -117,7 +117,7 @@ impl RoomLimits {
     /// Members that are remembered when they have left, and messages by their ids.
     const SESSIONS: usize = 65_536;
 
-    pub(in crate::chat) fn bounds(&self) -> Bounds {
+    pub(super) fn bounds(&self) -> Bounds {
         Bounds {
             messages: self.history.saturating_mul(RoomLimits::HELD_FOR_ONE_SENT),
             bytes: self.history_size,
@@ -126,7 +126,7 @@ impl RoomLimits {
     }
 
     /// [`RoomLimits::history_ttl`] in ticks.
-    pub(in crate::chat) fn ttl(&self) -> u32 {
+    pub(super) fn ttl(&self) -> u32 {
         if self.history_ttl.is_zero() {
             u32::MAX
         } else {
@@ -135,7 +135,7 @@ impl RoomLimits {
     }
 
     /// Bytes of JSON that a message may become. Twice its own are enough for all but control characters.
-    pub(in crate::chat) fn max_json(&self) -> usize {
+    pub(super) fn max_json(&self) -> usize {
         self.max_message.saturating_mul(2).saturating_add(1024)
     }
 }
@@ -322,7 +322,7 @@ fn path_at(rooms: &Slab<Room>, key: RoomKey) -> &str {
 }
 
 #[cfg(test)]
-pub(in crate::chat) mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::chat::Encoding;
 

@@ -26,16 +26,16 @@ impl Rooms {
     pub fn run_due(&mut self, roster: &dyn Roster, now: Tick) -> Vec<RoomKey> {
         self.sessions.forget(now);
         self.dedup.forget(now);
-        let mut in_motion = Vec::new();
+        let mut busy = Vec::new();
         for _ in 0..ROOMS_AT_ONCE {
             let Some(key) = self.agenda.pop_due(now) else {
                 break;
             };
             if self.run_room(key, roster, now) {
-                in_motion.push(key);
+                busy.push(key);
             }
         }
-        in_motion
+        busy
     }
 
     fn run_room(&mut self, key: RoomKey, roster: &dyn Roster, now: Tick) -> bool {
