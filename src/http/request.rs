@@ -196,13 +196,12 @@ fn host<'a>(version: Version, headers: Headers<'_, 'a>) -> Result<Option<Authori
 /// Whether the client expects `100 Continue`, the only expectation that there is. One in HTTP/1.0 is ignored
 /// (RFC 9110, section 10.1.1).
 fn expects_continue(version: Version, headers: Headers<'_, '_>) -> Result<bool, Refusal> {
-    if version == Version::Http10 {
+    if version == Version::Http10 || !headers.has(HeaderName::Expect) {
         return Ok(false);
     }
-    let mut expectations = headers.all(HeaderName::Expect).peekable();
-    let expects = expectations.peek().is_some();
+    let mut expectations = headers.all(HeaderName::Expect);
     if expectations.all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
-        Ok(expects)
+        Ok(true)
     } else {
         Err(Refusal::Expectation)
     }

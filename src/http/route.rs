@@ -69,7 +69,11 @@ impl Pattern {
     fn matches(self, path: &str) -> bool {
         match self {
             Self::Exactly(exactly) => path == exactly,
-            Self::Under(prefix) => path.starts_with(prefix),
+            // Most paths differ from a prefix in the second byte, which a loop finds before a call of memcmp begins.
+            Self::Under(prefix) => {
+                let mut bytes = path.bytes();
+                prefix.bytes().all(|byte| bytes.next() == Some(byte))
+            }
         }
     }
 }

@@ -19,8 +19,8 @@ use super::site::Site;
 pub struct Upgrade<'a> {
     /// The name of the room.
     pub room: Cow<'a, str>,
-    /// The wishes in the query of the URL.
-    pub query: Query<'a>,
+    /// The query of the URL, without the question mark.
+    query: &'a str,
     /// The first subprotocol on the client's list that the server speaks.
     pub subprotocol: Option<&'static str>,
     /// The first of the client's offers of compression that the server accepts.
@@ -71,11 +71,16 @@ impl<'a> Upgrade<'a> {
         let deflate = negotiate(offers).map_err(|_| Refusal::MalformedExtensions)?;
         Ok(Some(Self {
             room,
-            query: Query::parse(request.query),
+            query: request.query,
             subprotocol,
             deflate: deflate.filter(|_| site.deflate),
             accept,
         }))
+    }
+
+    /// The wishes in the query of the URL.
+    pub fn query(&self) -> Query<'a> {
+        Query::parse(self.query)
     }
 
     /// Appends the response, 101 Switching Protocols, to `out`.
@@ -111,7 +116,7 @@ pub struct Query<'a> {
 
 impl<'a> Query<'a> {
     /// Parses a query as `URLSearchParams` writes it, without the question mark.
-    pub(super) fn parse(query: &'a str) -> Self {
+    fn parse(query: &'a str) -> Self {
         let mut wishes = Self::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));

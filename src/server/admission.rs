@@ -10,7 +10,7 @@ use crate::chat::v1::{self, Hello};
 use crate::chat::{Encoding, Format, Greeting, Newcomer, Room};
 use crate::engine::{Engine, RoomState};
 use crate::feed::Piece;
-use crate::http::{self, Refusal, Upgrade};
+use crate::http::{self, Query, Refusal, Upgrade};
 use crate::ids::{ConnectionKey, ConnectionRef, RoomKey};
 use crate::ws::CloseCode;
 
@@ -40,12 +40,18 @@ impl<N: Network, E: Engine> Server<N, E> {
         };
         let window = upgrade.deflate.map(|deflate| deflate.window);
         let encoding = Encoding::web_socket(format, window);
-        let query = &upgrade.query;
-        let [name, since, session] =
-            [&query.name, &query.since, &query.session].map(|wish| wish.as_deref());
+        let query;
         let hello = match format {
             Format::Plain => Hello::default(),
-            Format::ChatV1 => Hello::parse(name, since, session),
+            Format::ChatV1 => {
+                query = upgrade.query();
+                let Query {
+                    name,
+                    since,
+                    session,
+                } = &query;
+                Hello::parse(name.as_deref(), since.as_deref(), session.as_deref())
+            }
         };
         if !E::IMMEDIATE {
             return self.ask_to_join(from, upgrade, encoding, &hello, rest);
