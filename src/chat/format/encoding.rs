@@ -51,7 +51,7 @@ impl Encoding {
 
     /// All there are, by their [`Encoding::index`].
     pub fn all() -> impl Iterator<Item = Encoding> {
-        TABLE.into_iter().map(|(encoding, ..)| encoding)
+        TABLE.iter().map(|&(encoding, ..)| encoding)
     }
 
     /// The one for a WebSocket client that negotiated this format and this window.

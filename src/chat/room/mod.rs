@@ -21,6 +21,7 @@ use crate::chat::room::stream::Stream;
 use crate::chat::{Encoding, Format};
 use crate::feed::{Lane, Offset};
 use crate::ids::{ConnectionKey, RoomKey};
+use crate::random::Random;
 use crate::time::Tick;
 use crate::ws::Message;
 
@@ -177,11 +178,11 @@ impl Room {
 
     /// Begins to keep names, presence and an archive, if it does not yet. The members of this moment count as
     /// announced.
-    pub(super) fn remember(&mut self, random: u128, bounds: Bounds, now: Tick) {
+    pub(super) fn remember(&mut self, random: &mut Random, bounds: Bounds, now: Tick) {
         self.log.open_archive(bounds);
         let chat = self
             .chat
-            .get_or_insert_with(|| Box::new(ChatState::new(random)));
+            .get_or_insert_with(|| Box::new(ChatState::new(random.bits128())));
         chat.presence
             .get_or_insert_with(|| Presence::new(self.present, now));
     }

@@ -135,11 +135,9 @@ impl Rooms {
             Format::Plain => false,
             Format::ChatV1 => true,
         };
-        let random = self.random.bits128();
-        let bounds = self.limits.bounds();
         let room = self.rooms.get_mut(room_key.0 as usize)?;
         if speaks_chat {
-            room.remember(random, bounds, now);
+            room.remember(&mut self.random, self.limits.bounds(), now);
         }
         let claim = hello
             .session
@@ -162,7 +160,7 @@ impl Rooms {
             .as_mut()
             .and_then(|chat| chat.arrive(key, number, wanted, left, roster, now));
         let seat = room.join(key, encoding);
-        self.vacant.cancel(room_key);
+        let has_chat = room.chat.is_some();
         let member = Member {
             place: Place {
                 room: room_key,
@@ -179,7 +177,11 @@ impl Rooms {
         let greeting = speaks_chat
             .then(|| self.greeting(key, &member, hello.since, bad_name))
             .flatten();
-        self.settle(room_key);
+        // A new lane reserves nothing, so in a room without chat members there is nothing to settle.
+        if has_chat {
+            self.vacant.cancel(room_key);
+            self.settle(room_key);
+        }
         Some(Arrival { member, greeting })
     }
 

@@ -262,11 +262,15 @@ impl Rooms {
         let room = self.rooms.get_mut(place.room.0 as usize)?;
         room.cursor_moved(place.encoding, lagged, None);
         let moved = room.leave(place.seat, place.encoding);
-        let (is_empty, has_chat_subscribers) =
-            (room.is_empty(), room.has_subscribers(Format::ChatV1));
+        let is_empty = room.is_empty();
+        // A lane goes with its last subscriber, and may forget what only a slow subscriber wanted. Otherwise it stays as
+        // it is.
+        let may_shrink = lagged.is_some() || room.lane(place.encoding).is_none();
+        let has_chat_subscribers = room.has_subscribers(Format::ChatV1);
         match &mut room.chat {
             None if is_empty => self.close(place.room),
-            None => self.settle(place.room),
+            None if may_shrink => self.settle(place.room),
+            None => {}
             Some(chat) => {
                 if !has_chat_subscribers {
                     chat.presence = None;
