@@ -11,8 +11,7 @@ impl<N: Network, E: Engine> Server<N, E> {
     /// Enforces the limits on memory of all together: request heads, messages, private bytes, lanes.
     pub(super) fn squeeze(&mut self) {
         self.evict_heads();
-        self.evict_partial_messages();
-        self.evict_private();
+        self.evict_after_read();
         self.counts.room_buffers_over_total += self.rooms.cut_lanes();
     }
 
@@ -26,8 +25,20 @@ impl<N: Network, E: Engine> Server<N, E> {
         }
     }
 
-    /// Evicts messages that have come in part. This is done after each read, because all reads of a turn together can
-    /// bring a quarter of the limit.
+    /// Enforces the limits that one read can exceed: all reads of a turn together can bring a quarter of the limit on
+    /// partial messages, and one read can make private bytes many times what it brought.
+    #[inline]
+    pub(super) fn evict_after_read(&mut self) {
+        let heap = self.connections.heap();
+        if heap.partial_messages.total() > self.limits.partial_messages_total
+            || heap.private.total() > self.limits.client_buffer_total
+        {
+            self.evict_partial_messages();
+            self.evict_private();
+        }
+    }
+
+    /// Evicts messages that have come in part.
     pub(super) fn evict_partial_messages(&mut self) {
         while let partial = &self.connections.heap().partial_messages
             && partial.total() > self.limits.partial_messages_total
@@ -39,8 +50,7 @@ impl<N: Network, E: Engine> Server<N, E> {
         }
     }
 
-    /// Evicts private bytes. This is done after each read, because one read can make them many times what it brought.
-    pub(super) fn evict_private(&mut self) {
+    fn evict_private(&mut self) {
         while let private = &self.connections.heap().private
             && private.total() > self.limits.client_buffer_total
             && let Some(key) = private.largest()

@@ -35,8 +35,7 @@ impl<N: Network, E: Engine> Server<N, E> {
             if let Some(mut connection) = self.connections.resolve(reference) {
                 connection.reading = Reading::Idle;
                 self.read(reference);
-                self.evict_partial_messages();
-                self.evict_private();
+                self.evict_after_read();
             }
             if slice.is_over(self.limits.budget.time, || self.network.now()) {
                 return;
