@@ -27,7 +27,7 @@
 
 use std::borrow::Cow;
 
-use super::connections::{Awaits, Closing, Flags, PendingInput, Reading, Stage};
+use super::connections::{Awaits, Flags, PendingInput, Reading, Stage};
 use super::conversation::{framing_of, lane_of};
 use super::drop_reason::DropReason;
 use super::queues::{Deadline, ReadClass};
@@ -98,12 +98,11 @@ impl<N: Network, E: Engine> Server<N, E> {
         let Some(mut connection) = self.connections.get_mut(key) else {
             return;
         };
-        let place = connection.place();
-        connection.finish(lane_of(place, &self.rooms, &self.lobby));
+        connection.finish(lane_of(connection.place(), &self.rooms, &self.lobby));
         if connection.reading.is_paused() {
             connection.reading = Reading::Idle;
         }
-        connection.set_stage(Stage::Closing(Closing { place, awaits }));
+        connection.set_closing(awaits);
         let deadlines = self.timers.of(Deadline::Close);
         deadlines.set(connection.reference(), now);
         self.enqueue_write(key);
@@ -148,15 +147,13 @@ impl<N: Network, E: Engine> Server<N, E> {
         let Some(member) = roster.member(key) else {
             return;
         };
-        let place = Some(member.place);
         let number = member.number;
         let epoch = self.rooms.get(member.place.room);
         let epoch = epoch.map_or(0, |room| room.position().epoch);
         self.rooms.depart(key, member, roster, now);
         self.engine.leave(epoch, number);
-        let awaits = Awaits::Outbox;
         if let Some(mut connection) = self.connections.get_mut(key) {
-            connection.set_stage(Stage::Closing(Closing { place, awaits }));
+            connection.set_closing(Awaits::Outbox);
         }
     }
 

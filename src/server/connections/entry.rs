@@ -83,7 +83,17 @@ impl<S> Entry<'_, S> {
         }
     }
 
+    /// It is closing, and waits for this. It keeps its seat.
+    pub(in crate::server) fn set_closing(&mut self, awaits: Awaits) {
+        if let Stage::Closing(_) = self.connection.stage {
+            return self.set_awaits(awaits);
+        }
+        let place = self.connection.place();
+        self.set_stage(Stage::Closing(Closing { place, awaits }));
+    }
+
     /// A closing connection waits for something else now.
+    #[inline]
     pub(in crate::server) fn set_awaits(&mut self, awaits: Awaits) {
         if let Stage::Closing(closing) = &mut self.connection.stage {
             let holds = awaits.may_hold();
@@ -97,11 +107,9 @@ impl<S> Entry<'_, S> {
 
     /// It is removed at the end of the turn. Nothing more is written to it, and what it held is free now.
     pub(in crate::server) fn end(&mut self) {
-        let place = self.connection.place();
-        let awaits = Awaits::Outbox;
         self.connection.flags.set(Flags::ENDED);
         self.connection.outbox.drop_private();
-        self.set_stage(Stage::Closing(Closing { place, awaits }));
+        self.set_closing(Awaits::Outbox);
         self.ended.push(self.key);
     }
 
