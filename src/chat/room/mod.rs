@@ -357,6 +357,9 @@ impl Room {
         from: Option<Offset>,
         to: Option<Offset>,
     ) {
+        if from == to {
+            return;
+        }
         if let Some(stream) = &mut self.lanes[encoding.index()] {
             stream.cursor_moved(from, to);
         }
