@@ -4,11 +4,11 @@
 
 #![no_main]
 
-use hushd_simulation::{Random, run};
+use hushd_simulation::{EngineKind, Random, run};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    if let Err(wrong) = run(Random::of_bytes(data), false) {
+    if let Err(wrong) = run(Random::of_bytes(data), EngineKind::Embedded, false) {
         panic!("{wrong}");
     }
 });

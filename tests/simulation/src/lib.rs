@@ -8,6 +8,9 @@
 //! readiness is forgotten when the server goes to sleep; nothing exceeds its limit and no deadline is
 //! overdue; whoever is sent away has given reason; the server's counters and lists are what a census
 //! finds; and its entries are the open sockets. The same seed gives the same trace, byte for byte.
+//!
+//! The server runs with its embedded engine, or with one that answers late: then all that was read is asked of the
+//! engine once and in order, and all that the engine has committed is heard in that order, with its seqs.
 
 mod client;
 mod late;
