@@ -215,6 +215,19 @@ fn links_within_the_documents_lead_somewhere() {
 }
 
 #[test]
+fn every_source_file_that_the_architecture_names_exists() {
+    let text = read("ARCHITECTURE.md");
+    let named = text.split('`').skip(1).step_by(2);
+    let mut files = named.filter(|word| word.ends_with(".rs") && word.contains('/'));
+    let first = files.next();
+    assert!(first.is_some());
+    for file in first.into_iter().chain(files) {
+        let is_there = ["src", ""].map(|folder| root().join(folder).join(file).is_file());
+        assert!(is_there.contains(&true), "there is no {file}");
+    }
+}
+
+#[test]
 fn the_map_names_every_source_file_and_no_other() {
     let text = read("ARCHITECTURE.md");
     let src = root().join("src");

@@ -17,7 +17,7 @@ pub use format::v1;
 pub use history::log::{Position, Stamp};
 pub use members::{Member, Roster};
 pub use room::round::Ends;
-pub use room::{Backlog, Place, Room};
+pub use room::{NewInRound, Place, Room};
 pub use rooms::conversation::{Arrival, Greeting, Newcomer, Question, Verdict};
 pub use rooms::{Moved, RoomLimits, Rooms, TooManyRooms};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::clock::TimeSlice;
 use super::queues::BusyRoom;
 use super::{Moment, Network, Server};
-use crate::chat::{Backlog, Ends};
+use crate::chat::{Ends, NewInRound};
 use crate::engine::Engine;
 
 /// This many messages, or bytes, are worth a round of their own: a room with more does not gather.
@@ -66,7 +66,8 @@ impl<N: Network, E: Engine> Server<N, E> {
             if ends == Ends::Nothing {
                 continue;
             }
-            let Some(Backlog { messages, bytes }) = self.rooms.round_ended(busy.room, ends) else {
+            let Some(NewInRound { messages, bytes }) = self.rooms.round_ended(busy.room, ends)
+            else {
                 return Served::Wholly;
             };
             self.resume_room(busy.room);

@@ -46,7 +46,7 @@ pub struct Place {
 
 /// What came to a room since its round began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backlog {
+pub struct NewInRound {
     /// Messages and announcements.
     pub messages: u32,
     /// Bytes of the lane that has the most.
@@ -300,9 +300,9 @@ impl Room {
     }
 
     /// What came since the round began.
-    pub(super) fn backlog(&self) -> Backlog {
+    pub(super) fn new_in_round(&self) -> NewInRound {
         let bytes = self.streams().map(Stream::bytes_of_round).max();
-        Backlog {
+        NewInRound {
             messages: self.new_messages,
             bytes: bytes.unwrap_or(0),
         }

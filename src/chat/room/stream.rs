@@ -27,7 +27,7 @@ pub(super) struct Stream {
     pub(super) slow: u32,
     milestone: Offset,
     /// Number of slow subscribers before the milestone that are not abandoned.
-    behind: u32,
+    before_milestone: u32,
     /// Slow subscribers before this are abandoned.
     abandoned_before: Offset,
     /// Number of abandoned subscribers.
@@ -38,7 +38,7 @@ pub(super) struct Stream {
 #[derive(Clone, Copy, Debug, Default)]
 struct SlowSubscribers {
     slow: u32,
-    behind: u32,
+    before_milestone: u32,
     abandoned: u32,
 }
 
@@ -55,7 +55,7 @@ impl Stream {
             low_before: start,
             slow: 0,
             milestone: start,
-            behind: 0,
+            before_milestone: 0,
             abandoned_before: start,
             abandoned: 0,
         }
@@ -66,7 +66,7 @@ impl Stream {
     pub(super) fn cursor_moved(&mut self, from: Option<Offset>, to: Option<Offset>) {
         let (was, is) = (self.count(from), self.count(to));
         self.slow = self.slow + is.slow - was.slow;
-        self.behind = self.behind + is.behind - was.behind;
+        self.before_milestone = self.before_milestone + is.before_milestone - was.before_milestone;
         self.abandoned = self.abandoned + is.abandoned - was.abandoned;
         self.advance_milestone();
     }
@@ -77,35 +77,35 @@ impl Stream {
         let is_behind = cursor.is_some_and(|at| at < self.milestone);
         SlowSubscribers {
             slow: u32::from(cursor.is_some()),
-            behind: u32::from(is_behind && !is_abandoned),
+            before_milestone: u32::from(is_behind && !is_abandoned),
             abandoned: u32::from(is_abandoned),
         }
     }
 
     /// Goes on to the next milestone if the lane has reached it and all slow subscribers have reached the last one.
     pub(super) fn advance_milestone(&mut self) {
-        if self.behind == 0 && self.is_far() {
+        if self.before_milestone == 0 && self.is_far() {
             self.next_milestone();
         }
     }
 
     /// Whether the lane has reached the next milestone before all slow subscribers have reached the last one.
     pub(super) fn waits(&self) -> bool {
-        self.behind > 0 && self.is_far()
+        self.before_milestone > 0 && self.is_far()
     }
 
     /// Abandons the subscribers for which it waits.
     pub(super) fn abandon(&mut self) {
         if self.waits() {
             self.abandoned_before = self.milestone;
-            self.abandoned += self.behind;
+            self.abandoned += self.before_milestone;
             self.next_milestone();
         }
     }
 
     fn next_milestone(&mut self) {
         self.milestone = self.lane.end();
-        self.behind = self.slow - self.abandoned;
+        self.before_milestone = self.slow - self.abandoned;
     }
 
     /// Whether the counts agree with these cursors, all of the slow subscribers. For tests.
@@ -115,10 +115,11 @@ impl Stream {
         for cursor in cursors {
             let one = self.count(Some(cursor));
             all.slow += one.slow;
-            all.behind += one.behind;
+            all.before_milestone += one.before_milestone;
             all.abandoned += one.abandoned;
         }
-        (all.slow, all.behind, all.abandoned) == (self.slow, self.behind, self.abandoned)
+        (all.slow, all.before_milestone, all.abandoned)
+            == (self.slow, self.before_milestone, self.abandoned)
     }
 
     fn is_far(&self) -> bool {
@@ -215,7 +216,7 @@ mod tests {
         assert!(stream.waits());
         stream.cursor_moved(place(400), None);
         assert!(!stream.waits());
-        assert_eq!((stream.slow, stream.behind), (0, 0));
+        assert_eq!((stream.slow, stream.before_milestone), (0, 0));
     }
 
     #[test]
@@ -248,6 +249,9 @@ mod tests {
         stream.cursor_moved(stalled, None);
         assert!(stream.waits());
         stream.cursor_moved(place(300), None);
-        assert_eq!([stream.slow, stream.behind, stream.abandoned], [0; 3]);
+        assert_eq!(
+            [stream.slow, stream.before_milestone, stream.abandoned],
+            [0; 3]
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Delivery: which member of a room is offered new messages next (round robin), and what the lanes forget afterwards.
 
 use super::Rooms;
-use crate::chat::room::Backlog;
+use crate::chat::room::NewInRound;
 use crate::chat::{Ends, Place};
 use crate::feed::Offset;
 use crate::ids::{ConnectionKey, RoomKey};
@@ -22,9 +22,9 @@ impl Rooms {
 
     /// A round is complete, or everything: the lanes forget what all subscribers have taken. Returns what came during
     /// the round.
-    pub fn round_ended(&mut self, key: RoomKey, ends: Ends) -> Option<Backlog> {
+    pub fn round_ended(&mut self, key: RoomKey, ends: Ends) -> Option<NewInRound> {
         let room = self.get_mut(key)?;
-        let backlog = room.backlog();
+        let backlog = room.new_in_round();
         room.round_ended(ends);
         let reserved = room.reserved();
         self.lanes.set(key, reserved);
