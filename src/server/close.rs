@@ -11,6 +11,7 @@
 //! | | | the server shuts down, or another connection takes over (`close_and_await_reply`) | closing, awaits `Close` |
 //! | closing | `Close`: the peer's Close, which answers ours | the Close, a violation, or the peer's FIN | awaits `Outbox` |
 //! | | | the close timeout, all is written | awaits `Outbox` |
+//! | | | eviction of its partial message (`evict_partial_messages`) | awaits `Outbox` |
 //! | | `Outbox`: that all is written | all is written (`on_drained`): FIN is sent | awaits `Fin`; dropped if the peer's FIN was seen |
 //! | | `Close` or `Outbox` | the close timeout, not all is written | dropped |
 //! | | `Fin`: the peer's FIN | the FIN, or the timeout for it | dropped |

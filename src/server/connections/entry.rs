@@ -188,14 +188,18 @@ impl<S> Entry<'_, S> {
 
     /// Splices in a private piece at the end of the lane.
     pub(in crate::server) fn splice(&mut self, lane: &Lane, piece: Piece) {
-        self.connection.outbox.splice(lane, piece);
-        self.grew();
+        if !self.is_ended() {
+            self.connection.outbox.splice(lane, piece);
+            self.grew();
+        }
     }
 
     /// Splices in an answer of which only the latest matters, once there are `spare` bytes.
     pub(in crate::server) fn splice_latest(&mut self, lane: &Lane, bytes: Vec<u8>, spare: usize) {
-        self.connection.outbox.splice_latest(lane, bytes, spare);
-        self.grew();
+        if !self.is_ended() {
+            self.connection.outbox.splice_latest(lane, bytes, spare);
+            self.grew();
+        }
     }
 
     /// Nothing that comes on the lane from now on is owed to it.
