@@ -41,6 +41,13 @@ fn what_seeds_have_found_stays_found() {
     }
 }
 
+/// A client comes back as a new member, says again what the old member has said, which is published, and says it once
+/// more: one answer is due (9428).
+#[test]
+fn what_seeds_have_found_with_an_engine_that_is_late_stays_found() {
+    seeds(9_428..9_429, EngineKind::Late);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in 0..10 {

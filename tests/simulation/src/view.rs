@@ -173,6 +173,13 @@ impl View {
         self.asked.push_back(Asked { answer, after });
     }
 
+    /// The engine is asked to publish a message that the server perhaps knew: it does not, and owes no other answer.
+    pub fn repeats_nothing(&mut self, id: &str) {
+        let answer = Answer::Accepted(id.to_owned(), true);
+        let latest = self.asked.iter().rposition(|asked| asked.answer == answer);
+        latest.and_then(|latest| self.asked.remove(latest));
+    }
+
     /// What this client would miss if it were told nothing more now.
     pub fn missing(&self, memory: Memory, log: &Log) -> Option<String> {
         let Some(welcome) = self.welcome else {

@@ -124,7 +124,10 @@ impl<E: Engine> Run<E> {
                 }
                 Happening::Asks(spoken) => loop {
                     match client.unasked.pop_front() {
-                        Some(Wish::Say(said, stint, _)) if said.is_asked_as(&spoken) => {
+                        Some(Wish::Say(said, stint, perhaps)) if said.is_asked_as(&spoken) => {
+                            if let (true, Some(id)) = (perhaps, &spoken.id) {
+                                client.view.repeats_nothing(id);
+                            }
                             let wish = Wish::Say(spoken, stint, false);
                             client.unanswered.push_back(wish);
                             break;
