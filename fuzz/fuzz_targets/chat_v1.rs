@@ -4,7 +4,7 @@
 #![no_main]
 
 use hushd::chat::members::name::{Name, Wanted};
-use hushd::chat::v1::{Hello, ClientRequest, ServerMessage};
+use hushd::chat::v1::{ClientRequest, Hello, ServerMessage};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -45,7 +45,7 @@ pub(super) enum Routed<'a> {
     },
 }
 
-/// Routes a whole request head, as [`Head::take`](super::Head::take) returns it.
+/// Routes a whole request head, as `Head::take` returns it.
 pub(super) fn route<'a>(head: &'a [u8], site: &Site, listener: ListenerId) -> Routed<'a> {
     // Clearing space for many header lines takes longer than parsing a few lines, and few requests have
     // many.

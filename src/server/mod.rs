@@ -2,7 +2,7 @@
 //!
 //! [`Server`] is generic over the [`Network`]: the kernel's in production, a simulated one in tests. Each verb of
 //! the turn has a file of its own. What a verb leaves for later is in a queue (`queues/`), and what is counted
-//! about connections is kept by [`Connections`].
+//! about connections is kept by `Connections`.
 
 mod accept;
 mod admission;
