@@ -111,7 +111,7 @@ impl Default for RoomLimits {
 }
 
 impl RoomLimits {
-    /// For one message that a newcomer is sent, so many are held for those who scroll up or come back.
+    /// For each message that a new member is sent, this many are held for clients that ask for older ones or come back.
     const HELD_FOR_ONE_SENT: usize = 100;
 
     /// Members that are remembered when they have left, and messages by their ids.
